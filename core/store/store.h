@@ -1,0 +1,137 @@
+/* store.h - what must outlive us: one LMDB environment, two threads
+ *
+ *      loop thread                              store thread
+ *      ───────────                              ────────────
+ *      change_new, change_put, ...
+ *      store_commit(change) ──── mailbox ────►  one transaction for all that wait: group commit
+ *                                               (abort, grow, try the same batch again)
+ *      change->done(context) ◄── mailbox ─────  on disk
+ *
+ *      store_get, store_scan: read transactions of the loop thread's own, never across a wait
+ *
+ * Changes are committed in the order of store_commit, each whole or not at all.  A change that
+ * could not be written yet (full disk, store at its limit) is kept and tried again before
+ * anything later is written: nothing is lost, and nothing overtakes. */
+#ifndef HEADGATE_STORE_STORE_H
+#define HEADGATE_STORE_STORE_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/mailbox.h"
+
+#include <uv.h>
+
+/* Keys are at most 500 bytes.  In the tables marked (*) a value begins with its expiry: 8 bytes, ms since 1970, big
+ * endian; the sweeper deletes the row some time after it. */
+enum table {
+    TABLE_META,     /* "schema" -> version as text */
+    TABLE_RELEASES, /* "flow" or "rule" \0 name \0 hash -> record */
+    TABLE_GATES,    /* "flow" or "rule" \0 name -> record: gate, live and previous release */
+    TABLE_AUDIT,    /* number (8 bytes, big endian) -> record: who, when, why; for ever */
+    TABLE_SOURCES,  /* flow \0 connection -> what an adapter remembers (the queue that it declared) */
+    TABLE_INBOX,    /* flow \0 number -> record: an event that is ours now and waits to run */
+    TABLE_SEEN,     /* (*) flow \0 hash of the event's id -> nothing more */
+    TABLE_OUTBOX,   /* connection \0 number -> record: an effect */
+    TABLE_ATTEMPTS, /* key as in the outbox -> record: is it being sent, how often was it tried, when again */
+    TABLE_RECEIPTS, /* (*) effect id -> record: what became of it */
+    TABLE_HELD,     /* number -> record: an event or effect that needs a person */
+    TABLE_TRAILS,   /* (*) event key \0 flow -> the last few trails */
+    TABLE_COUNTERS, /* name -> int64, little endian */
+    TABLE_COUNT
+};
+
+#define STORE_SCHEMA "1"
+#define STORE_KEY_MAX 500
+#define STORE_LEAST_LIMIT (8 << 20) /* bytes */
+
+struct store;
+
+enum store_state {
+    STORE_OK,
+    STORE_HIGH, /* above the high-water mark: take nothing in until it is below the low-water mark */
+    STORE_FULL, /* a commit could not be written and is tried again */
+};
+
+struct store_options {
+    const char *folder;  /* DATA; the environment is in DATA/store, the lock in DATA/lock */
+    int64_t limit_bytes; /* the most that the environment may take on disk */
+    void (*on_state)(void *context, enum store_state state, const char *why); /* loop thread; on every change of it */
+    void *context;
+};
+
+/* The two ways to fail that the command line tells apart. */
+enum store_failure { STORE_FAILED, STORE_IN_USE };
+
+/* Opens, or makes, the store and starts its thread.  `failure` tells why it is NULL. */
+struct store *store_open(uv_loop_t *loop, const struct store_options *options, enum store_failure *failure,
+                         struct err *err);
+/* Commits what was handed over, then closes.  Its `done` functions are still called. */
+void store_close(struct store *store);
+enum store_state store_get_state(const struct store *store);
+int64_t store_used_bytes(const struct store *store); /* pages in use, some seconds old at most */
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+struct change {
+    struct mail mail;
+    struct buf ops;                /* encoded operations */
+    void (*done)(void *context);   /* on the loop thread, once it is on disk; may be NULL */
+    void *context;
+};
+
+struct change *change_new(void (*done)(void *context), void *context);
+void change_put(struct change *change, enum table table, struct slice key, struct slice value);
+/* The same for a table with expiry: `expires_ms` goes in front of the value. */
+void change_put_until(struct change *change, enum table table, struct slice key, int64_t expires_ms, struct slice value);
+void change_delete(struct change *change, enum table table, struct slice key);
+void change_count(struct change *change, const char *counter, int64_t difference);
+/* Adds `item` at the end of a list row (TABLE_TRAILS), which keeps the last `most` items within `bytes`. */
+void change_push(struct change *change, struct slice key, int64_t expires_ms, struct slice item, unsigned most,
+                 size_t bytes);
+void store_commit(struct store *store, struct change *change); /* takes the change */
+void change_drop(struct change *change);                       /* instead of committing it */
+
+/* ---- reading, on the loop thread ------------------------------------------------------------ */
+
+/* Lent until the loop thread waits again, or the next store_refresh. */
+bool store_get(struct store *store, enum table table, struct slice key, struct slice *value);
+bool store_get_until(struct store *store, enum table table, struct slice key, int64_t *expires_ms, struct slice *value);
+/* Rows whose key begins with `prefix`, from `from` (or the prefix where empty) on, in order; `each` returns false to stop. */
+void store_scan(struct store *store, enum table table, struct slice prefix, struct slice from,
+                bool (*each)(void *context, struct slice key, struct slice value), void *context);
+/* The last key that begins with `prefix`; false: none. */
+bool store_last(struct store *store, enum table table, struct slice prefix, struct slice *key);
+/* Items of a list row, oldest first: start with *at = 0. */
+bool store_list_next(struct slice value, size_t *at, struct slice *item);
+int64_t store_counter(struct store *store, const char *counter);
+void store_refresh(struct store *store); /* the next read sees the newest commit */
+
+/* ---- reading elsewhere: one consistent picture, on a thread that may take its time ----------- */
+
+struct picture;
+struct picture *picture_open(struct store *store, struct err *err); /* loop thread */
+void picture_close(struct picture *picture);                        /* loop thread */
+/* Any one thread between the two. */
+void picture_scan(struct picture *picture, enum table table, struct slice prefix,
+                  bool (*each)(void *context, struct slice key, struct slice value), void *context);
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+struct store_key {
+    char bytes[STORE_KEY_MAX];
+    size_t size;
+};
+
+#define STORE_KEY_INIT {.size = 0}
+/* Appends; too long is a bug of the caller and ends the process: whoever makes keys from input checks it before. */
+void store_key_add(struct store_key *key, struct slice part);
+void store_key_add_text(struct store_key *key, const char *part); /* with its terminating zero */
+void store_key_add_number(struct store_key *key, uint64_t number); /* 8 bytes, big endian: sorts */
+uint64_t store_key_number(struct slice key);                      /* of the last 8 bytes */
+
+static inline struct slice store_key_slice(const struct store_key *key)
+{
+    return (struct slice){key->bytes, key->size};
+}
+
+#endif

@@ -1,0 +1,301 @@
+/* writer.c - the store thread: group commit
+ *
+ *      wait ──changes──► write all in one transaction ──fsync──► tell the loop ──► wait
+ *                           │
+ *                           ├ map too small:  ask the loop to grow it, write the same batch again
+ *                           └ no room at all: say FULL, wait a little, write the same batch again
+ *
+ * The instant at which everything becomes true is the return of mdb_txn_commit.  A batch stays in
+ * memory until then, because one MDB_MAP_FULL spoils the whole transaction.  While a commit syncs,
+ * the next batch gathers in the mailbox: no timer is needed. */
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/store/internal.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define BATCH_BYTES ((size_t)8 << 20) /* of operations in one transaction */
+#define RETRY_MS 500                  /* between tries while there is no room */
+#define COUNTERS_MAX 256              /* different counters gathered before they are written */
+#define SLACK_BYTES ((size_t)32 << 20) /* above the limit: for what was already taken in, and for leaving work */
+
+struct counter {
+    struct slice name;
+    int64_t difference;
+};
+
+struct counters {
+    struct counter list[COUNTERS_MAX];
+    size_t count;
+};
+
+/* Counters change with every run; gathered, each is written once a transaction. */
+static int flush_counters(struct store *store, MDB_txn *txn, struct counters *counters)
+{
+    int status = 0;
+    for (size_t i = 0; i < counters->count && status == 0; i++) {
+        MDB_val key = to_val(counters->list[i].name), value;
+        int64_t sum = counters->list[i].difference;
+        status = mdb_get(txn, store->tables[TABLE_COUNTERS], &key, &value);
+        if (status == 0 && value.mv_size == 8) {
+            uint64_t before;
+            memcpy(&before, value.mv_data, 8);
+            sum += (int64_t)le64toh(before);
+        } else if (status == MDB_NOTFOUND) {
+            status = 0;
+        }
+        uint64_t bytes = htole64((uint64_t)sum);
+        value = (MDB_val){8, &bytes};
+        if (status == 0)
+            status = mdb_put(txn, store->tables[TABLE_COUNTERS], &key, &value, 0);
+    }
+    counters->count = 0;
+    return status;
+}
+
+static int count(struct store *store, MDB_txn *txn, struct counters *counters, const struct op *op)
+{
+    uint64_t bytes;
+    memcpy(&bytes, op->value.data, 8);
+    for (size_t i = 0; i < counters->count; i++) {
+        if (slice_equal(counters->list[i].name, op->key)) {
+            counters->list[i].difference += (int64_t)le64toh(bytes);
+            return 0;
+        }
+    }
+    int status = counters->count == COUNTERS_MAX ? flush_counters(store, txn, counters) : 0;
+    counters->list[counters->count++] = (struct counter){op->key, (int64_t)le64toh(bytes)};
+    return status;
+}
+
+/* A list row: expiry(8), then items: size(4, little endian) bytes.  The oldest go first. */
+static int push(struct store *store, MDB_txn *txn, const struct op *op)
+{
+    uint32_t bounds[2];
+    memcpy(bounds, op->value.data, sizeof bounds);
+    size_t most = le32toh(bounds[0]), bytes = le32toh(bounds[1]);
+    struct slice item = {op->value.data + 16, op->value.size - 16};
+
+    MDB_val key = to_val(op->key), old = {0, NULL};
+    int status = mdb_get(txn, store->tables[TABLE_TRAILS], &key, &old);
+    if (status != 0 && status != MDB_NOTFOUND)
+        return status;
+    struct slice kept = old.mv_size > 8 ? (struct slice){(char *)old.mv_data + 8, old.mv_size - 8} : SLICE_NONE;
+    size_t items = 0;
+    struct slice each;
+    for (size_t at = 0; old.mv_size > 8 && store_list_next(from_val(old), &at, &each);)
+        items++;
+    while (items > 0 && (items + 1 > most || kept.size + 4 + item.size > bytes)) {
+        uint32_t size;
+        memcpy(&size, kept.data, 4);
+        kept = (struct slice){kept.data + 4 + le32toh(size), kept.size - 4 - le32toh(size)};
+        items--;
+    }
+
+    /* The old value lies in the map and dies with the next write: gather first. */
+    struct buf row = BUF_INIT(CHANGE_ROW_MAX);
+    uint32_t size = htole32((uint32_t)item.size);
+    buf_add(&row, op->value.data + 8, 8);
+    buf_add_slice(&row, kept);
+    buf_add(&row, &size, 4);
+    buf_add_slice(&row, item);
+    MDB_val value = {row.size, row.data};
+    status = mdb_put(txn, store->tables[TABLE_TRAILS], &key, &value, 0);
+    buf_clear(&row);
+    return status;
+}
+
+static int apply(struct store *store, MDB_txn *txn, struct change *change, struct counters *counters)
+{
+    struct op op;
+    int status = 0;
+    for (size_t at = 0; status == 0 && op_next(buf_slice(&change->ops), &at, &op);) {
+        MDB_val key = to_val(op.key), value = to_val(op.value);
+        if (op.code == OP_PUT)
+            status = mdb_put(txn, store->tables[op.table], &key, &value, 0);
+        else if (op.code == OP_COUNT)
+            status = count(store, txn, counters, &op);
+        else if (op.code == OP_PUSH)
+            status = push(store, txn, &op);
+        else if ((status = mdb_del(txn, store->tables[op.table], &key, NULL)) == MDB_NOTFOUND)
+            status = 0;
+    }
+    return status;
+}
+
+/* One transaction for the batch.  0, or what LMDB said. */
+static int write_batch(struct store *store, struct mail *batch)
+{
+    MDB_txn *txn;
+    int status = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (status != 0)
+        return status;
+    struct counters counters = {.count = 0};
+    for (struct mail *mail = batch; mail && status == 0; mail = mail->next)
+        status = apply(store, txn, (struct change *)mail, &counters);
+    if (status == 0)
+        status = flush_counters(store, txn, &counters);
+    if (status != 0) {
+        mdb_txn_abort(txn);
+        return status;
+    }
+    return mdb_txn_commit(txn);
+}
+
+void store_tell(struct store *store, struct note *note)
+{
+    mailbox_put(&store->notes, &note->mail);
+}
+
+static void tell_state(struct store *store, enum store_state state, const char *why)
+{
+    if (store->told == state)
+        return;
+    store->told = state;
+    struct note *note = mem_zero(sizeof *note);
+    note->kind = NOTE_STATE;
+    note->state = state;
+    snprintf(note->why, sizeof note->why, "%s", why);
+    store_tell(store, note);
+}
+
+/* The map may change its size only while no transaction lives anywhere in the process.  The loop thread has none
+ * between two of its callbacks, so it does it, and this thread waits.  False: the limit is reached. */
+static bool grow(struct store *store)
+{
+    size_t most = (size_t)store->limit_bytes + SLACK_BYTES;
+    if (store->map_bytes >= most)
+        return false;
+    size_t wanted = store->map_bytes * 2 < most ? store->map_bytes * 2 : most;
+    struct note *note = mem_zero(sizeof *note);
+    note->kind = NOTE_GROW;
+    note->map_bytes = wanted;
+
+    pthread_mutex_lock(&store->grow_mutex);
+    store->has_grown = false;
+    store_tell(store, note);
+    while (!store->has_grown)
+        pthread_cond_wait(&store->grown, &store->grow_mutex);
+    pthread_mutex_unlock(&store->grow_mutex);
+    store->map_bytes = wanted;
+    return true;
+}
+
+static void measure(struct store *store)
+{
+    MDB_txn *txn;
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != 0)
+        return;
+    mdb_env_info(store->env, &info);
+    mdb_env_stat(store->env, &stat);
+    size_t free_pages = 0;
+    MDB_cursor *cursor;
+    if (mdb_cursor_open(txn, 0, &cursor) == 0) { /* table 0 is LMDB's list of free pages */
+        MDB_val key, value;
+        while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+            size_t pages;
+            memcpy(&pages, value.mv_data, sizeof pages);
+            free_pages += pages;
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    int64_t used = (int64_t)((info.me_last_pgno + 1 - free_pages) * stat.ms_psize);
+    atomic_store(&store->used_bytes, used);
+
+    int64_t high = store->limit_bytes - store->limit_bytes / 10, low = store->limit_bytes - store->limit_bytes / 5;
+    if (used > high)
+        tell_state(store, STORE_HIGH, "the store has reached its high-water mark (90 % of store.limit)");
+    else if (used < low || store->told == STORE_FULL)
+        tell_state(store, STORE_OK, "there is room in the store");
+}
+
+/* Only the device itself is beyond trying again: what it claims to have synced cannot be trusted any more. */
+static bool is_hopeless(int status)
+{
+    return status == EIO || status == MDB_PANIC || status == MDB_CORRUPTED || status == MDB_PAGE_NOTFOUND
+        || status == MDB_INVALID || status == MDB_VERSION_MISMATCH || status == EROFS;
+}
+
+static void write_until_it_holds(struct store *store, struct mail *batch)
+{
+    for (;;) {
+        int status = write_batch(store, batch);
+        if (status == 0)
+            break;
+        if (status == MDB_MAP_FULL && grow(store))
+            continue;
+        if (is_hopeless(status)) {
+            log_error("store: %s: cannot be written any more (%s); stopping, so that nothing is acknowledged that is not "
+                      "on disk. Check the device, then start again.",
+                      store->folder, mdb_strerror(status));
+            _exit(74);
+        }
+        char why[200];
+        snprintf(why, sizeof why, "no room to write: %s", mdb_strerror(status));
+        tell_state(store, STORE_FULL, why);
+        usleep(RETRY_MS * 1000);
+    }
+    if (store->told == STORE_FULL)
+        measure(store);
+}
+
+static void tell_done(struct store *store, struct mail *batch)
+{
+    struct note *note = mem_zero(sizeof *note);
+    note->kind = NOTE_DONE;
+    note->changes = batch;
+    store_tell(store, note);
+}
+
+/* Takes the first changes off `*all`, up to BATCH_BYTES; `*is_last` when the order to stop came among them. */
+static struct mail *next_batch(struct store *store, struct mail **all, bool *is_last)
+{
+    struct mail *first = NULL, **end = &first;
+    for (size_t bytes = 0; *all && bytes < BATCH_BYTES;) {
+        struct mail *mail = *all;
+        *all = mail->next;
+        if (mail == &store->stop) {
+            *is_last = true;
+            continue;
+        }
+        bytes += ((struct change *)mail)->ops.size;
+        mail->next = NULL;
+        *end = mail;
+        end = &mail->next;
+    }
+    return first;
+}
+
+void *store_thread(void *context)
+{
+    struct store *store = context;
+    bool is_last = false;
+    measure(store);
+    int64_t measured_ns = clock_mono_ns();
+    while (!is_last) {
+        struct mail *all = mailbox_wait(&store->changes, 1000);
+        while (all) {
+            struct mail *batch = next_batch(store, &all, &is_last);
+            if (batch) {
+                write_until_it_holds(store, batch);
+                tell_done(store, batch);
+            }
+        }
+        sweep_if_due(store);
+        if (clock_mono_ns() - measured_ns > 1000000000) {
+            measure(store);
+            measured_ns = clock_mono_ns();
+        }
+    }
+    struct note *note = mem_zero(sizeof *note);
+    note->kind = NOTE_ENDED;
+    store_tell(store, note);
+    return NULL;
+}
