@@ -1,0 +1,44 @@
+/* config.h - headgate.yaml, checked */
+#ifndef HEADGATE_CONFIG_CONFIG_H
+#define HEADGATE_CONFIG_CONFIG_H
+
+#include "core/adapter.h"
+#include "core/base/err.h"
+
+/* A connection as it is configured; `common` holds what every adapter's connections may say (config_common_options:
+ * adapter, environment, concurrency, rate, when_unknown). */
+struct config_connection {
+    char *name;
+    const struct adapter *adapter;
+    struct settings *settings;      /* the adapter's own options */
+    struct settings *common;        /* config_common_options */
+    bool is_elsewhere;              /* marked for another environment than this node's: it must not be opened */
+    int line;                       /* of its name, for messages */
+    struct config_connection *next; /* in the file's order */
+};
+
+struct config {
+    char *path, *folder; /* of headgate.yaml; relative paths in it are relative to its folder */
+    char *environment;   /* required */
+    char *data;          /* absolute; required */
+    char *flows, *rules; /* absolute folders */
+    char *admin_socket;  /* absolute; default: DATA/admin.sock; fits into a sockaddr_un */
+    int64_t store_limit; /* bytes the store may use: `store: {limit: 64GiB}`; at least 8 MiB */
+    struct config_connection *connections;
+};
+
+extern const struct option config_common_options[];
+
+/* Reads and checks the file, and the secrets that it names.  The error begins with file:line:column where there is
+ * one, and holds no secret. */
+struct config *config_load(const char *path, struct err *err);
+/* The same against any list of adapters (ends with NULL).  `may_read_secrets` false: what connections say stays as it
+ * is written, ${env:NAME} and all; for the command line, which only needs to find the daemon's socket. */
+struct config *config_load_with(const char *path, const struct adapter *const *known, bool may_read_secrets,
+                                struct err *err);
+void config_free(struct config *config);
+const struct config_connection *config_find(const struct config *config, struct slice name);
+/* Where headgate.yaml is looked for without -c: ./headgate.yaml, then /etc/headgate/headgate.yaml. */
+const char *config_default_path(void);
+
+#endif
