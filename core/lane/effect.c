@@ -1,0 +1,30 @@
+/* effect.c - see effect.h */
+#include "core/lane/effect.h"
+
+#include "core/base/hash.h"
+
+bool effect_encode(const struct effect *effect, struct buf *row)
+{
+    return record_add_text(row, "id", slice_of(effect->id)) && record_add_text(row, "flow", slice_of(effect->flow))
+        && record_add_text(row, "release", slice_of(effect->release))
+        && record_add_text(row, "step", slice_of(effect->step))
+        && record_add_text(row, "verb", slice_of(effect->verb->name)) && record_add_text(row, "key", effect->key)
+        && record_add_text(row, "event_id", effect->event_id)
+        && record_add_integer(row, "asked_ms", effect->asked_ms) && record_add_text(row, "fields", effect->fields);
+}
+
+void effect_make_id(const char *flow, struct slice event_id, const char *step, unsigned position, char *id)
+{
+    struct slice parts[] = {slice_of(flow), event_id, slice_of(step), {(const char *)&position, sizeof position}};
+    unsigned char digest[HASH_SIZE];
+    hash_parts(parts, sizeof parts / sizeof *parts, digest);
+    hash_hex(digest, (EFFECT_ID_SIZE - 1) / 2, id);
+}
+
+struct store_key effect_key(const char *connection, uint64_t number)
+{
+    struct store_key key = STORE_KEY_INIT;
+    store_key_add_text(&key, connection);
+    store_key_add_number(&key, number);
+    return key;
+}

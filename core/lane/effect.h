@@ -1,0 +1,31 @@
+/* effect.h - one intended write to a connection, as it lies in the outbox
+ *
+ * The row is a record and never changes; what happens to the effect is kept beside it:
+ *
+ *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, fields
+ *     attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, text
+ *     receipts  id                   -> outcome, at, attempts, connection, verb, flow, text, held
+ */
+#ifndef HEADGATE_LANE_EFFECT_H
+#define HEADGATE_LANE_EFFECT_H
+
+#include "core/adapter.h"
+#include "core/store/store.h"
+
+struct effect {
+    char id[EFFECT_ID_SIZE];
+    const char *flow, *release, *step; /* texts of its maker */
+    const struct verb *verb;
+    struct slice key, event_id;
+    int64_t asked_ms;
+    struct slice fields;               /* record, as the adapter prepared it */
+};
+
+#define EFFECT_ROW_MAX ((size_t)64 << 20) /* bytes of an outbox row */
+
+bool effect_encode(const struct effect *effect, struct buf *row);
+/* The id follows from flow, event, step and position in the step: the same event cannot make the same effect twice. */
+void effect_make_id(const char *flow, struct slice event_id, const char *step, unsigned position, char *id);
+struct store_key effect_key(const char *connection, uint64_t number);
+
+#endif

@@ -1,0 +1,146 @@
+/* window.c - see window.h */
+#include "core/lane/window.h"
+
+#include "core/base/buf.h"
+
+#include <stdlib.h>
+
+void window_init(struct window *window)
+{
+    *window = (struct window){.keys = MAP_INIT, .heads = MAP_INIT};
+    window->ready_end = &window->ready;
+}
+
+/* ---- the heap of delayed entries -------------------------------------------------------------- */
+
+static void place(struct window *window, size_t at, struct entry *entry)
+{
+    window->delayed[at] = entry;
+    entry->heap_place = at;
+}
+
+static void sift_up(struct window *window, size_t at)
+{
+    struct entry *entry = window->delayed[at];
+    for (; at > 1 && window->delayed[at / 2]->due_ms > entry->due_ms; at /= 2)
+        place(window, at, window->delayed[at / 2]);
+    place(window, at, entry);
+}
+
+static void sift_down(struct window *window, size_t at)
+{
+    struct entry *entry = window->delayed[at];
+    for (size_t child; (child = 2 * at) <= window->delayed_count; at = child) {
+        if (child < window->delayed_count && window->delayed[child + 1]->due_ms < window->delayed[child]->due_ms)
+            child++;
+        if (window->delayed[child]->due_ms >= entry->due_ms)
+            break;
+        place(window, at, window->delayed[child]);
+    }
+    place(window, at, entry);
+}
+
+static struct entry *heap_pop(struct window *window)
+{
+    struct entry *first = window->delayed[1];
+    struct entry *last = window->delayed[window->delayed_count--];
+    if (first != last) {
+        place(window, 1, last);
+        sift_down(window, 1);
+    }
+    first->heap_place = 0;
+    return first;
+}
+
+void window_delay(struct window *window, struct entry *entry)
+{
+    if (window->delayed_count + 2 > window->delayed_room) {
+        window->delayed_room = window->delayed_room ? 2 * window->delayed_room : 64;
+        window->delayed = mem_resize(window->delayed, window->delayed_room * sizeof *window->delayed);
+    }
+    place(window, ++window->delayed_count, entry);
+    sift_up(window, window->delayed_count);
+}
+
+int64_t window_next_due(const struct window *window)
+{
+    return window->delayed_count ? window->delayed[1]->due_ms : INT64_MAX;
+}
+
+/* ---- the list of ready entries ------------------------------------------------------------------ */
+
+static void line_up(struct window *window, struct entry *entry, int64_t now_ms)
+{
+    if (entry->due_ms > now_ms) {
+        window_delay(window, entry);
+        return;
+    }
+    entry->next = NULL;
+    *window->ready_end = entry;
+    window->ready_end = &entry->next;
+}
+
+void window_untake(struct window *window, struct entry *entry)
+{
+    entry->next = window->ready;
+    window->ready = entry;
+    if (!entry->next)
+        window->ready_end = &entry->next;
+}
+
+struct entry *window_take(struct window *window, int64_t now_ms)
+{
+    while (window_next_due(window) <= now_ms)
+        line_up(window, heap_pop(window), INT64_MAX);
+    struct entry *entry = window->ready;
+    if (entry) {
+        window->ready = entry->next;
+        if (!window->ready)
+            window->ready_end = &window->ready;
+    }
+    return entry;
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------ */
+
+void window_add(struct window *window, struct entry *entry, int64_t now_ms)
+{
+    entry->behind = NULL;
+    entry->heap_place = 0;
+    window->count++;
+    struct entry *last = map_get(&window->keys, entry->key);
+    map_put(&window->keys, entry->key, entry);
+    if (last) {
+        last->behind = entry;
+        return;
+    }
+    map_put(&window->heads, entry->key, entry);
+    line_up(window, entry, now_ms);
+}
+
+void window_remove(struct window *window, struct entry *entry, int64_t now_ms)
+{
+    window->count--;
+    if (!entry->behind) {
+        map_remove(&window->keys, entry->key);
+        map_remove(&window->heads, entry->key);
+        return;
+    }
+    map_put(&window->heads, entry->key, entry->behind);
+    line_up(window, entry->behind, now_ms);
+}
+
+static void find_oldest(void *context, struct slice key, void *value)
+{
+    struct entry **oldest = context, *entry = value;
+    (void)key;
+    if (!*oldest || entry->number < (*oldest)->number)
+        *oldest = entry;
+}
+
+struct entry *window_oldest(const struct window *window)
+{
+    struct entry *oldest = NULL;
+    map_each(&window->heads, find_oldest, &oldest);
+    return oldest;
+}
