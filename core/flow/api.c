@@ -1,0 +1,295 @@
+/* api.c - see api.h */
+#include "core/flow/api.h"
+
+#include "core/base/utf8.h"
+#include "core/flow/run.h"
+#include "core/lua/json.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#define FIELDS_MAX ((size_t)16 << 20) /* bytes of what one effect may say */
+
+static const char *kind_words(enum option_kind kind)
+{
+    switch (kind) {
+    case OPTION_INTEGER: return "an integer";
+    case OPTION_BOOLEAN: return "true or false";
+    case OPTION_DURATION: return "a duration such as \"10m\", or milliseconds";
+    case OPTION_SIZE: return "a size such as \"64KiB\", or bytes";
+    case OPTION_RATE: return "a rate such as \"10/s\"";
+    case OPTION_LIST: return "a list of texts";
+    case OPTION_MAP: return "a table of texts";
+    case OPTION_ANY: return "a value";
+    case OPTION_TEXT:
+    case OPTION_SECRET: break;
+    }
+    return "a text";
+}
+
+static bool add_text(lua_State *L, const struct option *option, struct buf *record, struct err *err)
+{
+    struct slice text;
+    text.data = lua_tolstring(L, -1, &text.size);
+    if (!utf8_is_valid(text))
+        return err_set(err, "`%s` is not UTF-8", option->name);
+    if (option->most && ((int64_t)text.size < option->least || (int64_t)text.size > option->most))
+        return err_set(err, "`%s` has %zu bytes; allowed are %lld to %lld", option->name, text.size,
+                       (long long)option->least, (long long)option->most);
+    return record_add_text(record, option->name, text) || err_set(err, "`%s` is too large", option->name);
+}
+
+static bool add_integer(const struct option *option, int64_t value, struct buf *record, struct err *err)
+{
+    if ((option->least || option->most) && (value < option->least || value > option->most))
+        return err_set(err, "`%s` is %lld; allowed are %lld to %lld", option->name, (long long)value,
+                       (long long)option->least, (long long)option->most);
+    return record_add_integer(record, option->name, value) || err_set(err, "too large");
+}
+
+static bool add_json(lua_State *L, const struct option *option, struct buf *record, struct err *err)
+{
+    struct buf json = BUF_INIT(FIELDS_MAX);
+    bool ok = json_add(L, lua_gettop(L), &json, err)
+           && (record_add(record, option->name, RECORD_JSON, buf_slice(&json)) || err_set(err, "too large"));
+    buf_clear(&json);
+    return ok || err_wrap(err, "`%s`", option->name);
+}
+
+/* The value is on top of the stack. */
+static bool add_field(lua_State *L, const struct option *option, struct buf *record, struct err *err)
+{
+    int type = lua_type(L, -1);
+    int64_t number;
+    switch (option->kind) {
+    case OPTION_TEXT:
+    case OPTION_SECRET:
+        if (type == LUA_TSTRING)
+            return add_text(L, option, record, err);
+        break;
+    case OPTION_ANY:
+        return type == LUA_TSTRING ? add_text(L, option, record, err) : add_json(L, option, record, err);
+    case OPTION_INTEGER:
+        if (lua_isinteger(L, -1))
+            return add_integer(option, lua_tointeger(L, -1), record, err);
+        break;
+    case OPTION_BOOLEAN:
+        if (type == LUA_TBOOLEAN)
+            return record_add_boolean(record, option->name, lua_toboolean(L, -1));
+        break;
+    case OPTION_DURATION:
+    case OPTION_SIZE:
+    case OPTION_RATE:
+        if (lua_isinteger(L, -1))
+            return add_integer(option, lua_tointeger(L, -1), record, err);
+        if (type == LUA_TSTRING && settings_parse(option->kind, lua_tostring(L, -1), &number))
+            return add_integer(option, number, record, err);
+        break;
+    case OPTION_LIST:
+    case OPTION_MAP:
+        if (type == LUA_TTABLE)
+            return add_json(L, option, record, err);
+        break;
+    }
+    return err_set(err, "`%s` must be %s, not %s", option->name, kind_words(option->kind), luaL_typename(L, -1));
+}
+
+static void list_names(const struct option *options, struct buf *names)
+{
+    for (const struct option *option = options; option->name; option++)
+        buf_addf(names, "%s%s", names->size ? ", " : "", option->name);
+}
+
+static bool refuse_unknown(lua_State *L, int table, const struct option *options, struct err *err)
+{
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        lua_pop(L, 1);
+        const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+        const struct option *option = options;
+        while (name && option->name && strcmp(option->name, name) != 0)
+            option++;
+        if (name && option->name)
+            continue;
+        struct buf names = BUF_INIT(1000);
+        list_names(options, &names);
+        err_set(err, "there is no field `%s`; the fields are %s", name ? name : luaL_typename(L, -1),
+                names.size ? names.data : "none");
+        buf_clear(&names);
+        return false;
+    }
+    return true;
+}
+
+/* Only for strings: does not leap. */
+static bool choice_is_good(const struct option *option, struct slice value)
+{
+    for (const char *at = option->choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL) {
+        size_t size = strcspn(at, "|");
+        if (slice_equal((struct slice){at, size}, value))
+            return true;
+    }
+    return false;
+}
+
+/* Encodes the table at `table` by the table of options.  False with the reason. Raises only on lack of memory. */
+static bool encode_fields(lua_State *L, int table, const struct option *options, struct buf *record, struct err *err)
+{
+    int given = 0, taken = 0;
+    for (const struct option *option = options; option->name; option++) {
+        lua_pushstring(L, option->name);
+        int type = lua_rawget(L, table);
+        if (type != LUA_TNIL) {
+            given++;
+            size_t before = record->size;
+            if (!add_field(L, option, record, err))
+                return false;
+            if (option->choices && !choice_is_good(option, record_get((struct slice){record->data + before, record->size - before}, option->name)))
+                return err_set(err, "`%s` must be one of %s", option->name, option->choices);
+        } else if (option->is_required) {
+            return err_set(err, "`%s` is missing: %s", option->name, option->help);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        lua_pop(L, 1);
+        taken++;
+    }
+    return taken == given || refuse_unknown(L, table, options, err);
+}
+
+static struct run *current_run(lua_State *L, const char *what)
+{
+    struct run *run = *(struct run **)lua_getextraspace(L);
+    if (!run)
+        luaL_error(L, "%s can only be used inside of a step", what);
+    return run;
+}
+
+static bool release_file_of(const struct ask *ask, const char *path, struct slice *content)
+{
+    const struct run *run = ask->context;
+    return release_find(run->instance->release, path, content);
+}
+
+static void list_files_of(const struct ask *ask, const char *prefix, struct buf *names)
+{
+    const struct release *release = ((const struct run *)ask->context)->instance->release;
+    for (size_t i = 0; i < release->count; i++)
+        if (strncmp(release->files[i].path, prefix, strlen(prefix)) == 0)
+            buf_addf(names, "%s%s", names->size ? ", " : "", release->files[i].path);
+}
+
+static bool prepare(struct run *run, struct asked *asked, struct slice fields, struct err *err)
+{
+    if (run->keeps_fields)
+        buf_add_slice(&asked->as_said, fields);
+    if (!asked->verb->prepare)
+        return buf_add_slice(&asked->fields, fields);
+    struct ask ask = {.connection = asked->connection,
+                      .verb = asked->verb,
+                      .flow = run->instance->release->name,
+                      .effect_id = asked->id,
+                      .now_ms = run->began_ms,
+                      .fields = fields,
+                      .file = release_file_of,
+                      .list = list_files_of,
+                      .context = run};
+    return asked->verb->prepare(&ask, &asked->fields, err) && (!asked->fields.is_over || err_set(err, "it is too large"));
+}
+
+static bool collect(struct run *run, struct connection *connection, const struct verb *verb, struct slice fields,
+                    struct err *err)
+{
+    int64_t most = run->instance->manifest->effects_per_event;
+    if ((int64_t)run->asked_count >= most)
+        return err_set(err, "this event asks for more than %lld effects (limits: effects_per_event in flow.yaml)",
+                       (long long)most);
+    run->asked = mem_resize(run->asked, (run->asked_count + 1) * sizeof *run->asked);
+    struct asked *asked = &run->asked[run->asked_count];
+    *asked = (struct asked){.connection = connection,
+                            .verb = verb,
+                            .step = run->step,
+                            .fields = BUF_INIT(FIELDS_MAX),
+                            .as_said = BUF_INIT(FIELDS_MAX)};
+    effect_make_id(run->instance->release->name, slice_of(run->id), instance_step_name(run->instance, run->step),
+                   run->position, asked->id);
+    run->asked_count++;
+    if (!prepare(run, asked, fields, err))
+        return false;
+    run->position++;
+    return true;
+}
+
+/* An error must not leap over what C owns: everything is freed before it is raised. */
+static void raise_about(lua_State *L, const struct connection *connection, const char *name, struct err *err)
+{
+    luaL_error(L, "%s.%s: %s", connection->name, name, err->text);
+}
+
+static int call_verb(lua_State *L)
+{
+    struct connection *connection = lua_touserdata(L, lua_upvalueindex(1));
+    const struct verb *verb = lua_touserdata(L, lua_upvalueindex(2));
+    struct run *run = current_run(L, connection->name);
+    struct err err = ERR_INIT;
+    if (lua_gettop(L) != 1 || !lua_istable(L, 1))
+        return luaL_error(L, "%s.%s takes one table of fields: %s.%s { ... }", connection->name, verb->name,
+                          connection->name, verb->name);
+    struct buf fields = BUF_INIT(FIELDS_MAX);
+    bool ok = encode_fields(L, 1, verb->fields, &fields, &err) && collect(run, connection, verb, buf_slice(&fields), &err);
+    buf_clear(&fields);
+    if (!ok)
+        raise_about(L, connection, verb->name, &err);
+    return 0;
+}
+
+/* What the host pushed before it resumed is on top of the arguments. */
+static int query_answered(lua_State *L, int status, lua_KContext arguments)
+{
+    (void)status;
+    return lua_gettop(L) - (int)arguments;
+}
+
+static int call_query(lua_State *L)
+{
+    struct connection *connection = lua_touserdata(L, lua_upvalueindex(1));
+    const struct query *query = lua_touserdata(L, lua_upvalueindex(2));
+    struct run *run = current_run(L, connection->name);
+    struct err err = ERR_INIT;
+    if (lua_gettop(L) != 1 || !lua_istable(L, 1))
+        return luaL_error(L, "%s.%s takes one table of fields", connection->name, query->name);
+    if (!lua_isyieldable(L))
+        return luaL_error(L, "%s.%s reads, and cannot do so inside of a comparator or a gsub function", connection->name,
+                          query->name);
+    buf_reset(&run->query_fields);
+    if (!encode_fields(L, 1, query->fields, &run->query_fields, &err))
+        raise_about(L, connection, query->name, &err);
+    run->query = query;
+    run->query_connection = connection;
+    lua_settop(L, 1);
+    return lua_yieldk(L, 0, 1, query_answered);
+}
+
+static void add_function(lua_State *L, const char *name, struct connection *connection, const void *what,
+                         lua_CFunction function)
+{
+    lua_pushlightuserdata(L, connection);
+    lua_pushlightuserdata(L, (void *)what);
+    lua_pushcclosure(L, function, 2);
+    lua_setfield(L, -2, name);
+}
+
+void api_add_connection(struct world *world, struct connection *connection)
+{
+    lua_State *L = world_lua(world);
+    world_push_globals(world);
+    lua_newtable(L);
+    for (const struct verb *verb = connection->adapter->verbs; verb && verb->name; verb++)
+        add_function(L, verb->name, connection, verb, call_verb);
+    for (const struct query *query = connection->adapter->queries; query && query->name; query++)
+        add_function(L, query->name, connection, query, call_query);
+    lua_setfield(L, -2, connection->name);
+    lua_pop(L, 1);
+}

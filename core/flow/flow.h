@@ -1,0 +1,66 @@
+/* flow.h - one feature at work: its gate, its live release, its events
+ *
+ *      source ──event──► admit ──► run ──► one change: effects, seen-mark, trail, counters ──► ack
+ *                          │        │
+ *                          │        ├ later ──► inbox: it is ours now, acknowledged, runs again
+ *                          │        └ failed ─► held: with the reason, for a person
+ *                          ├ cannot be read, too large, no id ──► held
+ *                          └ repeat, expired, dropped ──► counted
+ *
+ * Events of one key run one after another; of different keys, concurrently.  An event is
+ * acknowledged only by the `done` of the change that has all it caused. */
+#ifndef HEADGATE_FLOW_FLOW_H
+#define HEADGATE_FLOW_FLOW_H
+
+#include "core/flow/instance.h"
+#include "core/store/held.h"
+
+/* What all flows share; made by the engine. */
+struct flow_context {
+    uv_loop_t *loop;
+    struct store *store;
+    struct held_numbers *held;
+    struct connection *(*connection)(void *engine, const char *name);
+    void *engine;
+    bool takes_events; /* false while the store is full or the daemon stops */
+};
+
+struct flow;
+
+struct flow *flow_new(struct flow_context *context, const char *name);
+void flow_free(struct flow *flow); /* after the connections are closed and the store has ended */
+const char *flow_name(const struct flow *flow);
+
+/* Makes the instance the live one, between two events; runs that began finish under theirs. Takes it. */
+void flow_switch(struct flow *flow, struct instance *live);
+struct instance *flow_live(const struct flow *flow); /* NULL: no release of it can be loaded */
+void flow_set_gate(struct flow *flow, bool is_on);
+bool flow_is_on(const struct flow *flow);
+/* Listens, or stops listening, as gate, release and context->takes_events say: call after each change of those. */
+void flow_adjust(struct flow *flow);
+/* Runs that are under way are given up: they leave no trace, their events stay at the source. */
+void flow_cancel_runs(struct flow *flow);
+
+/* Takes a held event (the `item` of its row; its key, or "" where it could not be read) back: into the inbox, in the
+ * same change.  Call flow_wake from its `done`. */
+void flow_retry(struct flow *flow, struct change *change, struct slice item, const char *key);
+/* Counts a held event of this flow that a person discarded. */
+void flow_discard(struct flow *flow, struct change *change);
+void flow_wake(struct flow *flow); /* there may be something in the inbox: call from the change's `done` */
+
+struct flow_view {
+    const char *name, *title, *owner;
+    bool is_on, drops_when_off;
+    const char *release;     /* hash, or "" */
+    char source_state[200];  /* of its sources, for a person */
+    bool is_refused;         /* a source of it refuses */
+    double rate;             /* events a second, over the last ten seconds */
+    uint64_t received, finished, skipped, expired, failed; /* since the store was made; failed: became held */
+    uint64_t inbox;          /* events waiting in the store */
+    unsigned under_way;      /* taken and not yet committed */
+};
+void flow_look(struct flow *flow, struct flow_view *view);
+/* Calls for each source that the flow has now. */
+void flow_each_source(struct flow *flow, void (*each)(void *context, struct source *source), void *context);
+
+#endif

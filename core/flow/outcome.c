@@ -1,0 +1,245 @@
+/* outcome.c - what becomes of an event: decided here, true when its change is on disk
+ *
+ *      outcome     in one change                                             then
+ *      finished    effects, seen-mark, trail, counters                       ack, lanes wake
+ *      held        held row with the reason, seen-mark, trail, counters      ack
+ *      to inbox    inbox row, seen-mark, counters                            ack, runs again
+ *      counted     seen before, expired, dropped: counters                   ack
+ */
+#include "core/base/backoff.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/flow/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define AGAIN_LEAST_MS 500
+#define AGAIN_MOST_MS 60000
+#define HELD_ROW_MAX ((size_t)256 << 20)
+
+const char *const flow_counter_names[FLOW_COUNTERS] = {"received", "finished",  "repeat", "dropped",
+                                                       "expired",  "discarded", "failed"};
+
+struct store_key seen_key(const struct flow *flow, const char *id)
+{
+    struct slice part = slice_of(id);
+    unsigned char digest[HASH_SIZE];
+    struct store_key key = STORE_KEY_INIT;
+    hash_parts(&part, 1, digest);
+    store_key_add_text(&key, flow->name);
+    store_key_add(&key, (struct slice){(const char *)digest, 16});
+    return key;
+}
+
+void flow_count(struct flow *flow, struct change *change, enum flow_counter counter)
+{
+    flow->counts[counter]++;
+    change_count(change, flow->counter_keys[counter], 1);
+}
+
+/* On disk: the source may forget the event. */
+static void on_committed(void *context)
+{
+    struct job *job = context;
+    struct flow *flow = job->flow;
+    if (job->event)
+        job->source->source.connection->adapter->ack(job->source->source.connection, job->event);
+    if (job->run && job->run->id && map_get(&flow->pending, slice_of(job->run->id)) == job)
+        map_remove(&flow->pending, slice_of(job->run->id));
+    for (size_t i = 0; job->run && i < job->run->asked_count; i++)
+        lane_wake(job->run->asked[i].connection->lane);
+    if (job->arrival)
+        inbox_gone(job->arrival);
+    flow->is_woken = true;
+    job_free(job);
+}
+
+/* An event of a source is received now; one of the inbox was received when it came there. */
+static struct change *begin(struct job *job)
+{
+    struct change *change = change_new(on_committed, job);
+    job->is_ended = true;
+    if (job->event)
+        flow_count(job->flow, change, COUNT_RECEIVED);
+    else
+        inbox_remove(job->arrival, change);
+    return change;
+}
+
+static void submit(struct job *job, struct change *change)
+{
+    store_commit(job->flow->context->store, change);
+    line_ended(job);
+}
+
+static void mark_seen(struct job *job, struct change *change)
+{
+    const struct manifest *manifest = job->run->instance->manifest;
+    if (!manifest->id_path || !job->event)
+        return;
+    struct store_key key = seen_key(job->flow, job->run->id);
+    change_put_until(change, TABLE_SEEN, store_key_slice(&key), clock_now_ms() + manifest->remember_ms, SLICE_NONE);
+}
+
+/* ---- the trail ------------------------------------------------------------------------------------ */
+
+static void add_trail(struct job *job, struct change *change, const char *outcome, const char *why, uint64_t held)
+{
+    struct run *run = job->run;
+    struct buf item = BUF_INIT(TRAIL_BYTES);
+    buf_addf(&item, "{\"at\":%lld,\"event\":", (long long)run->began_ms);
+    buf_add_json(&item, slice_of(run->id));
+    buf_addf(&item, ",\"release\":\"%.12s\",\"outcome\":\"%s\"", run->instance->release->hash, outcome);
+    if (run->attempt > 1)
+        buf_addf(&item, ",\"attempt\":%u", run->attempt);
+    if (why) {
+        buf_add_text(&item, ",\"why\":");
+        buf_add_json(&item, slice_of(why));
+    }
+    if (held)
+        buf_addf(&item, ",\"held\":%llu", (unsigned long long)held);
+    buf_add_text(&item, ",\"steps\":[");
+    buf_add_slice(&item, buf_slice(&run->trail));
+    buf_add_text(&item, "],\"effects\":[");
+    for (size_t i = 0; i < run->asked_count; i++)
+        buf_addf(&item, "%s{\"id\":\"%s\",\"connection\":\"%s\",\"verb\":\"%s\"}", i ? "," : "", run->asked[i].id,
+                 run->asked[i].connection->name, run->asked[i].verb->name);
+    buf_add_text(&item, "]}");
+    if (item.is_over) { /* many effects: the trail tells how many, not which */
+        buf_reset(&item);
+        buf_addf(&item, "{\"at\":%lld,\"event\":", (long long)run->began_ms);
+        buf_add_json(&item, slice_of(run->id));
+        buf_addf(&item, ",\"release\":\"%.12s\",\"outcome\":\"%s\",\"steps\":[],\"effects\":[],\"effect_count\":%zu}",
+                 run->instance->release->hash, outcome, run->asked_count);
+    }
+    struct store_key key = STORE_KEY_INIT;
+    store_key_add_text(&key, run->key);
+    store_key_add_text(&key, job->flow->name);
+    change_push(change, store_key_slice(&key), clock_now_ms() + TRAIL_KEPT_MS, buf_slice(&item), TRAIL_ITEMS, TRAIL_BYTES);
+    buf_clear(&item);
+}
+
+/* ---- outcomes --------------------------------------------------------------------------------------- */
+
+static void add_effect(struct job *job, struct change *change, const struct asked *asked)
+{
+    struct run *run = job->run;
+    struct effect effect = {.flow = job->flow->name,
+                            .release = run->instance->release->hash,
+                            .step = instance_step_name(run->instance, asked->step),
+                            .verb = asked->verb,
+                            .key = slice_of(run->key),
+                            .event_id = slice_of(run->id),
+                            .asked_ms = run->began_ms,
+                            .fields = buf_slice(&asked->fields)};
+    memcpy(effect.id, asked->id, sizeof effect.id);
+    struct buf row = BUF_INIT(EFFECT_ROW_MAX);
+    if (!effect_encode(&effect, &row))
+        abort(); /* api.c bounds the fields far below */
+    lane_add(asked->connection->lane, change, buf_slice(&row));
+    buf_clear(&row);
+}
+
+static void finished(struct job *job)
+{
+    struct change *change = begin(job);
+    mark_seen(job, change);
+    for (size_t i = 0; i < job->run->asked_count; i++)
+        add_effect(job, change, &job->run->asked[i]);
+    add_trail(job, change, "finished", NULL, 0);
+    flow_count(job->flow, change, COUNT_FINISHED);
+    submit(job, change);
+}
+
+/* The first line is the reason, the rest its detail (a traceback). */
+static uint64_t put_held(struct job *job, struct change *change, const char *reason)
+{
+    struct run *run = job->run;
+    struct instance *instance = run ? run->instance : job->flow->live;
+    struct buf row = BUF_INIT(HELD_ROW_MAX), item = BUF_INIT(HELD_ROW_MAX);
+    int64_t received_ms = job->event ? job->event->received_ms : job->arrival->entry.asked_ms;
+    size_t first = strcspn(reason, "\n");
+    record_add_text(&item, "event", job->record);
+    record_add_integer(&item, "received_ms", received_ms);
+    record_add_text(&row, "kind", slice_of("event"));
+    record_add_integer(&row, "at", clock_now_ms());
+    record_add_text(&row, "reason", (struct slice){reason, first});
+    record_add_text(&row, "detail", slice_of(reason[first] ? reason + first + 1 : ""));
+    record_add_text(&row, "flow", slice_of(job->flow->name));
+    record_add_text(&row, "release", slice_of(instance ? instance->release->hash : ""));
+    if (run && run->key)
+        record_add_text(&row, "key", slice_of(run->key));
+    if (run && run->id)
+        record_add_text(&row, "event_id", slice_of(run->id));
+    record_add_integer(&row, "attempts", run ? run->attempt : 1);
+    record_add_text(&row, "item", buf_slice(&item));
+    uint64_t number = held_add(job->flow->context->held, change, buf_slice(&row));
+    log_warning("flow %s: event %s is held as %llu: %.*s", job->flow->name, run && run->id ? run->id : "without id",
+                (unsigned long long)number, (int)first, reason);
+    buf_clear(&item);
+    buf_clear(&row);
+    return number;
+}
+
+void outcome_held(struct job *job, const char *reason)
+{
+    struct change *change = begin(job);
+    uint64_t number = put_held(job, change, reason);
+    if (job->run && job->run->key) {
+        struct err why = ERR_INIT;
+        err_set(&why, "%.*s", (int)strcspn(reason, "\n"), reason);
+        mark_seen(job, change);
+        add_trail(job, change, "held", why.text, number);
+    }
+    flow_count(job->flow, change, COUNT_FAILED);
+    submit(job, change);
+}
+
+void outcome_counted(struct job *job, enum flow_counter counter)
+{
+    struct change *change = begin(job);
+    flow_count(job->flow, change, counter);
+    submit(job, change);
+}
+
+/* The row is ours from now on; when it is on disk it may run. */
+static void on_in_inbox(void *context)
+{
+    struct job *job = context;
+    struct arrival *arrival = job->arrival;
+    job->arrival = NULL;
+    if (arrival)
+        arrival->is_on_disk = true;
+    on_committed(job);
+}
+
+void outcome_to_inbox(struct job *job, const char *why)
+{
+    struct flow *flow = job->flow;
+    bool is_again = job->arrival != NULL;
+    unsigned attempts = is_again ? job->arrival->attempts + 1 : job->run->err.text[0] ? 1 : 0;
+    int64_t due_ms = attempts ? clock_now_ms() + backoff_ms(attempts, AGAIN_LEAST_MS, AGAIN_MOST_MS) : 0;
+    struct change *change = change_new(on_in_inbox, job);
+    job->is_ended = true;
+    if (is_again) {
+        inbox_again(job->arrival, change, job->record, job->arrival->entry.asked_ms, due_ms);
+    } else {
+        job->arrival = inbox_add(flow, change, job->record, job->run->key, job->event->received_ms, attempts, due_ms);
+        flow_count(flow, change, COUNT_RECEIVED);
+        mark_seen(job, change);
+    }
+    log_debug("flow %s: event %s waits in the inbox: %s", flow->name, job->run->id, why);
+    submit(job, change);
+}
+
+void outcome_of_run(struct run *run, enum run_outcome outcome)
+{
+    struct job *job = run->owner;
+    if (outcome == RUN_FINISHED)
+        finished(job);
+    else if (outcome == RUN_FAILED)
+        outcome_held(job, run->err.text);
+    else
+        outcome_to_inbox(job, run->err.text);
+}

@@ -1,0 +1,65 @@
+/* run.h - one event passing through one release of one flow
+ *
+ *      run_new ─► run_admit ─► run_start ──steps──► ended(FINISHED): effects and trail are in the run
+ *                  id, key        │  ▲              ended(FAILED):   err says why; no effect counts
+ *                                 ▼  │              ended(LATER):    a read said later; no effect counts
+ *                              a read waits
+ *
+ * A run touches nothing but itself: what it asked for is collected, and the caller decides what becomes of it. */
+#ifndef HEADGATE_FLOW_RUN_H
+#define HEADGATE_FLOW_RUN_H
+
+#include "core/flow/instance.h"
+#include "core/lane/effect.h"
+
+enum run_outcome { RUN_FINISHED, RUN_FAILED, RUN_LATER };
+
+/* An effect that the run asked for. */
+struct asked {
+    struct connection *connection;
+    const struct verb *verb;
+    char id[EFFECT_ID_SIZE];
+    int step;
+    struct buf fields;   /* record, as the adapter prepared it */
+    struct buf as_said;  /* record, as the flow said it; only where `keeps_fields` (try, test) */
+};
+
+struct run {
+    struct instance *instance;   /* kept until run_free */
+    lua_State *thread;           /* NULL before the start and after the end */
+    int event_ref;               /* the event's table in the registry */
+    char *id, *key;              /* owned; after run_admit */
+    int64_t time_ms;             /* when the event happened */
+    int64_t received_ms;
+    int64_t began_ms;            /* now() for this run */
+    unsigned attempt;            /* 1, 2, ... */
+    int step;                    /* where it is */
+    unsigned position;           /* effects asked for in this step */
+    struct asked *asked;
+    size_t asked_count;
+    struct buf trail;            /* JSON: the entries of the steps, comma-separated */
+    struct err err;              /* why it failed, or waits */
+    bool keeps_fields;
+    const struct query *query;   /* the read that the run waits for, while the thread yields */
+    struct connection *query_connection;
+    struct buf query_fields;
+    struct asking *asking;       /* while the adapter has the question */
+    /* How reads are answered instead of asking the adapter; NULL: the adapter. For try and test. Calls run_answer. */
+    void (*answer)(struct run *run);
+    void (*ended)(struct run *run, enum run_outcome outcome); /* once; may be called inside of run_start */
+    void *owner;
+};
+
+/* `record`: of the event, see struct event. */
+struct run *run_new(struct instance *instance, int64_t received_ms);
+void run_free(struct run *run);
+/* Decodes the event and finds id, key and time as the manifest says.  False: the reason for holding it. */
+bool run_admit(struct run *run, struct slice record, const char *given_id, struct err *err);
+void run_start(struct run *run);
+/* The answer to `query`: JSON text; or why there is none (`is_final`: there will never be). */
+void run_answer(struct run *run, struct slice json);
+void run_no_answer(struct run *run, bool is_final, const char *why);
+/* Ends a run that waits for a read, without calling `ended`. */
+void run_cancel(struct run *run);
+
+#endif
