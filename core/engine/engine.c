@@ -1,0 +1,295 @@
+/* engine.c - opening and closing a node; see engine.h */
+#include "core/engine/engine.h"
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/engine/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RECEIPTS_MS ((int64_t)30 * 86400000)
+#define STOP_MS 10000 /* for deliveries under way; what is not answered by then stays in the store */
+
+/* ---- connections -------------------------------------------------------------------------------- */
+
+struct connection *engine_find_connection(void *context, const char *name)
+{
+    return engine_connection(context, name);
+}
+
+static struct lane_options lane_options_of(const struct config_connection *from)
+{
+    const struct settings *common = from->common;
+    unsigned concurrency = settings_has(common, "concurrency") ? (unsigned)settings_number(common, "concurrency") : 0;
+    const char *unknown = settings_text(common, "when_unknown");
+    return (struct lane_options){
+        .concurrency = concurrency ? concurrency : from->adapter->concurrency ? from->adapter->concurrency : 1,
+        .rate_per_day = settings_has(common, "rate") ? settings_number(common, "rate") : 0,
+        .retries_unknown = unknown && strcmp(unknown, "retry") == 0,
+        .receipts_ms = RECEIPTS_MS,
+    };
+}
+
+static bool open_connection(struct engine *engine, size_t index, const struct config_connection *from, struct err *err)
+{
+    struct connection *connection = &engine->connections[index];
+    *connection = (struct connection){.name = from->name,
+                                      .environment = engine->config->environment,
+                                      .adapter = from->adapter,
+                                      .settings = from->settings,
+                                      .loop = engine->loop};
+    struct lane_options options = lane_options_of(from);
+    lane_open(engine->store, &engine->held, connection, &options);
+    if (from->is_elsewhere) {
+        char why[200];
+        snprintf(why, sizeof why, "it is for environment %s, this node is %s", settings_text(from->common, "environment"),
+                 engine->config->environment);
+        log_warning("connection %s: is not opened: %s", from->name, why);
+        lane_refuse(connection->lane, why);
+        return true;
+    }
+    engine->is_open[index] = from->adapter->open(connection, err);
+    return engine->is_open[index] || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);
+}
+
+static bool open_connections(struct engine *engine, struct err *err)
+{
+    size_t count = 0;
+    for (struct config_connection *from = engine->config->connections; from; from = from->next)
+        count++;
+    engine->connections = mem_zero((count ? count : 1) * sizeof *engine->connections);
+    engine->is_open = mem_zero((count ? count : 1) * sizeof *engine->is_open);
+    for (struct config_connection *from = engine->config->connections; from; from = from->next)
+        if (!open_connection(engine, engine->connection_count++, from, err))
+            return false;
+    return true;
+}
+
+struct connection *engine_connection_at(struct engine *engine, size_t index)
+{
+    return index < engine->connection_count ? &engine->connections[index] : NULL;
+}
+
+struct connection *engine_connection(struct engine *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->connection_count; i++)
+        if (strcmp(engine->connections[i].name, name) == 0)
+            return &engine->connections[i];
+    return NULL;
+}
+
+/* ---- flows ------------------------------------------------------------------------------------------ */
+
+struct flow *engine_flow_at(struct engine *engine, size_t index)
+{
+    return index < engine->flow_count ? engine->flows[index] : NULL;
+}
+
+struct flow *engine_flow(struct engine *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->flow_count; i++)
+        if (strcmp(flow_name(engine->flows[i]), name) == 0)
+            return engine->flows[i];
+    return NULL;
+}
+
+struct flow *engine_add_flow(struct engine *engine, const char *name)
+{
+    struct flow *flow = engine_flow(engine, name);
+    if (flow)
+        return flow;
+    flow = flow_new(&engine->flows_context, name);
+    engine->flows = mem_resize(engine->flows, (engine->flow_count + 1) * sizeof *engine->flows);
+    size_t at = engine->flow_count++;
+    for (; at > 0 && strcmp(flow_name(engine->flows[at - 1]), name) > 0; at--)
+        engine->flows[at] = engine->flows[at - 1];
+    engine->flows[at] = flow;
+    return flow;
+}
+
+struct instance_options engine_instance_options(struct engine *engine, const struct rulebook *book)
+{
+    return (struct instance_options){
+        .config = engine->config, .rulebook = book, .connection = engine_find_connection, .context = engine};
+}
+
+static void adjust_flows(struct engine *engine)
+{
+    enum store_state state = store_get_state(engine->store);
+    engine->flows_context.takes_events = engine->is_ready && !engine->is_stopping && state == STORE_OK;
+    for (size_t i = 0; i < engine->flow_count; i++)
+        flow_adjust(engine->flows[i]);
+}
+
+static void on_store_state(void *context, enum store_state state, const char *why)
+{
+    struct engine *engine = context;
+    if (state == STORE_OK)
+        log_info("store: %s; sources go on", why);
+    else
+        log_error("store: %s; sources are paused, nothing is lost, and they go on by themselves when there is room", why);
+    adjust_flows(engine);
+}
+
+void engine_check_ready(struct engine *engine)
+{
+    if (engine->is_ready || engine->is_stopping || deploy_is_busy(engine))
+        return;
+    engine->is_ready = true;
+    adjust_flows(engine);
+    engine->on_ready(engine->context);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------- */
+
+static void close_all(struct engine *engine);
+
+struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options, int *exit_code, struct err *err)
+{
+    struct engine *engine = mem_zero(sizeof *engine);
+    engine->loop = loop;
+    engine->config = options->config;
+    engine->watches = options->watches;
+    engine->on_ready = options->on_ready;
+    engine->on_stopped = options->on_stopped;
+    engine->context = options->context;
+    engine->started_ms = clock_now_ms();
+    enum store_failure failure;
+    struct store_options store = {.folder = engine->config->data,
+                                  .limit_bytes = engine->config->store_limit,
+                                  .on_state = on_store_state,
+                                  .context = engine};
+    engine->store = store_open(loop, &store, &failure, err);
+    if (!engine->store) {
+        *exit_code = failure == STORE_IN_USE ? 75 : 74;
+        config_free(engine->config);
+        free(engine);
+        return NULL;
+    }
+    held_open(&engine->held, engine->store);
+    engine->flows_context = (struct flow_context){.loop = loop,
+                                                  .store = engine->store,
+                                                  .held = &engine->held,
+                                                  .connection = engine_find_connection,
+                                                  .engine = engine};
+    uv_timer_init(loop, &engine->stop_timer);
+    engine->stop_timer.data = engine;
+    if (!open_connections(engine, err)) {
+        *exit_code = 78;
+        engine->on_stopped = NULL;
+        close_all(engine);
+        return NULL;
+    }
+    engine_load_released(engine);
+    watch_folders(engine, engine->watches);
+    engine_check_ready(engine);
+    return engine;
+}
+
+/* ---- closing --------------------------------------------------------------------------------------------- */
+
+static void free_engine(uv_handle_t *handle)
+{
+    struct engine *engine = handle->data;
+    void (*on_stopped)(void *) = engine->on_stopped;
+    void *context = engine->context;
+    rulebook_clear(&engine->rules);
+    config_free(engine->config);
+    free(engine->connections);
+    free(engine->is_open);
+    free(engine->flows);
+    free(engine);
+    if (on_stopped)
+        on_stopped(context);
+}
+
+/* The connections first, so that no answer comes any more; then the store, whose last `done` calls still find lanes and
+ * flows; then these. */
+static void close_all(struct engine *engine)
+{
+    uv_close((uv_handle_t *)&engine->stop_timer, free_engine); /* libuv calls back in the reverse order: this is last */
+    for (size_t i = 0; i < engine->connection_count; i++)
+        if (engine->is_open[i])
+            engine->connections[i].adapter->close(&engine->connections[i]);
+    for (size_t i = 0; i < engine->connection_count; i++)
+        engine->is_open[i] = false;
+    store_close(engine->store);
+    for (size_t i = 0; i < engine->flow_count; i++)
+        flow_free(engine->flows[i]);
+    for (size_t i = 0; i < engine->connection_count; i++)
+        if (engine->connections[i].lane)
+            lane_close(engine->connections[i].lane);
+}
+
+static bool is_idle(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->connection_count; i++)
+        if (!lane_is_idle(engine->connections[i].lane))
+            return false;
+    for (size_t i = 0; i < engine->flow_count; i++) {
+        struct flow_view view;
+        flow_look(engine->flows[i], &view);
+        if (view.under_way)
+            return false;
+    }
+    return true;
+}
+
+static void look_whether_idle(uv_timer_t *timer)
+{
+    struct engine *engine = timer->data;
+    if (!is_idle(engine) && clock_mono_ns() / 1000000 < engine->stop_until_ms)
+        return;
+    uv_timer_stop(timer);
+    close_all(engine);
+}
+
+void engine_stop(struct engine *engine)
+{
+    if (engine->is_stopping)
+        return;
+    engine->is_stopping = true;
+    log_info("stopping: sources are silent, what is under way may end");
+    watch_stop(engine);
+    deploy_stop(engine);
+    adjust_flows(engine);
+    for (size_t i = 0; i < engine->flow_count; i++)
+        flow_cancel_runs(engine->flows[i]);
+    for (size_t i = 0; i < engine->connection_count; i++)
+        lane_stop(engine->connections[i].lane);
+    engine->stop_until_ms = clock_mono_ns() / 1000000 + STOP_MS;
+    uv_timer_start(&engine->stop_timer, look_whether_idle, 0, 20);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------ */
+
+const struct config *engine_config(const struct engine *engine)
+{
+    return engine->config;
+}
+
+struct store *engine_store(struct engine *engine)
+{
+    return engine->store;
+}
+
+uv_loop_t *engine_loop(struct engine *engine)
+{
+    return engine->loop;
+}
+
+struct held_numbers *engine_held(struct engine *engine)
+{
+    return &engine->held;
+}
+
+bool engine_is_ready(const struct engine *engine)
+{
+    return engine->is_ready;
+}
+
+int64_t engine_started_ms(const struct engine *engine)
+{
+    return engine->started_ms;
+}

@@ -1,0 +1,64 @@
+/* engine.h - one node: the parts put together
+ *
+ *      engine_open ─► store, lanes, rules, flows from the store ─► new ones of the folders deployed ─► ready
+ *      engine_stop ─► sources silent ─► what is under way ends ─► last commit ─► stopped
+ *
+ * All of it on the loop thread.  Whoever changes something here (gate, release, held) does so by one change that also
+ * has the audit row: who, when, why. */
+#ifndef HEADGATE_ENGINE_ENGINE_H
+#define HEADGATE_ENGINE_ENGINE_H
+
+#include "core/config/config.h"
+#include "core/flow/flow.h"
+#include "core/lane/lane.h"
+
+struct engine;
+
+struct engine_options {
+    struct config *config;               /* taken */
+    bool watches;                        /* saving a file deploys it; new flows begin with their gate on */
+    void (*on_ready)(void *context);     /* flows are loaded, events may come */
+    void (*on_stopped)(void *context);   /* everything is closed but the handles, which the loop still has to run down */
+    void *context;
+};
+
+/* `exit_code`: what the process should end with when it is NULL. */
+struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options, int *exit_code, struct err *err);
+void engine_stop(struct engine *engine);
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+const struct config *engine_config(const struct engine *engine);
+struct store *engine_store(struct engine *engine);
+uv_loop_t *engine_loop(struct engine *engine);
+struct held_numbers *engine_held(struct engine *engine);
+bool engine_is_ready(const struct engine *engine);
+int64_t engine_started_ms(const struct engine *engine);
+struct flow *engine_flow(struct engine *engine, const char *name);           /* NULL: none */
+struct flow *engine_flow_at(struct engine *engine, size_t index);            /* in order of names; NULL: no more */
+struct connection *engine_connection(struct engine *engine, const char *name); /* NULL: none */
+struct connection *engine_connection_at(struct engine *engine, size_t index);  /* in the file's order; NULL: no more */
+/* Differences between the folders and what is released, for `status`: one a line. */
+void engine_differences(struct engine *engine, struct buf *lines);
+
+/* ---- changing ------------------------------------------------------------------------------- */
+
+/* How a change ends, on the loop thread. `text`: what was done, or why not. */
+typedef void (*engine_done)(void *context, bool ok, const char *text);
+
+struct author {
+    const char *who; /* a person or account */
+    const char *why; /* their reason */
+};
+
+void engine_set_gate(struct engine *engine, const char *flow, bool is_on, const struct author *author, engine_done done,
+                     void *context);
+/* Checks the release beside the live one, runs its spec, then switches between two events. Takes the release. */
+void engine_deploy(struct engine *engine, struct release *release, const struct author *author, engine_done done,
+                   void *context);
+void engine_retry_held(struct engine *engine, uint64_t number, const struct author *author, engine_done done,
+                       void *context);
+void engine_discard_held(struct engine *engine, uint64_t number, const struct author *author, engine_done done,
+                         void *context);
+
+#endif

@@ -1,0 +1,62 @@
+/* internal.h - what the files of the engine share */
+#ifndef HEADGATE_ENGINE_INTERNAL_H
+#define HEADGATE_ENGINE_INTERNAL_H
+
+#include "core/engine/engine.h"
+#include "core/flow/rulebook.h"
+
+struct engine {
+    uv_loop_t *loop;
+    struct config *config;
+    struct store *store;
+    struct held_numbers held;
+    struct flow_context flows_context;
+    struct connection *connections; /* as many as the configuration has, in its order */
+    size_t connection_count;
+    bool *is_open;                  /* of each connection */
+    struct flow **flows;            /* in order of names */
+    size_t flow_count;
+    struct rulebook rules;          /* live */
+    uint64_t audit_last;            /* number of the newest audit row */
+
+    struct deploy *deploys;         /* the first is under way, the others wait */
+    struct watch *watch;            /* NULL: the folders are not watched */
+    bool watches;
+    bool is_ready, is_stopping;
+    int64_t started_ms;
+    uv_timer_t stop_timer;          /* how long what is under way may take to end */
+    int64_t stop_until_ms;
+    void (*on_ready)(void *context);
+    void (*on_stopped)(void *context);
+    void *context;
+};
+
+/* engine.c */
+struct flow *engine_add_flow(struct engine *engine, const char *name);
+struct connection *engine_find_connection(void *engine, const char *name);
+struct instance_options engine_instance_options(struct engine *engine, const struct rulebook *book);
+void engine_check_ready(struct engine *engine);
+
+/* releases.c: rows of `releases`, `gates` and `audit` */
+struct gate_row {
+    bool is_on;
+    char live[HASH_TEXT_MAX], previous[HASH_TEXT_MAX];
+};
+bool gate_read(struct engine *engine, enum release_kind kind, const char *name, struct gate_row *row);
+void gate_write(struct change *change, enum release_kind kind, const char *name, const struct gate_row *row);
+void release_store(struct change *change, const struct release *release, const struct author *author);
+struct release *release_restore(struct engine *engine, enum release_kind kind, const char *name, const char *hash,
+                                struct err *err);
+void audit_write(struct engine *engine, struct change *change, const struct author *author, const char *what,
+                 const char *subject, const char *text);
+void engine_load_released(struct engine *engine); /* rules and flows that the store has */
+
+/* deploy.c */
+void deploy_stop(struct engine *engine); /* ends the one under way, drops the others */
+bool deploy_is_busy(const struct engine *engine);
+
+/* watch.c */
+void watch_folders(struct engine *engine, bool goes_on); /* deploys what is new now; and what changes, if it goes on */
+void watch_stop(struct engine *engine);
+
+#endif
