@@ -1,0 +1,460 @@
+/* sandbox.c - an OpsGenie on loopback that keeps the real one's rules
+ *
+ * The Alert API v2 below /v2/alerts (sandbox_api.c), asynchronous as the real one: 202 at once,
+ * applied after a while.  Beside it, without a key:
+ *
+ *     GET    /                              what this is and what can be asked
+ *     GET    /sandbox/opsgenie/summary      counts: alerts, writes, repeats
+ *     GET    /sandbox/opsgenie/alerts       with all state, in order of creation; ?query= ?limit=N (the latest N)
+ *     GET    /sandbox/opsgenie/requests     every request of the API, in order; ?after=NUMBER ?limit=N ?method=
+ *     POST   /sandbox/opsgenie/faults       something goes wrong from now on (sandbox_fault.c)
+ *     GET, DELETE /sandbox/opsgenie/faults  which are still to come; none any more
+ *     POST   /sandbox/opsgenie/reset        forgets alerts, requests, counts and faults
+ *
+ * A request passes the faults first: one may answer in the API's place, delay or cut the answer. */
+#include "adapters/opsgenie/sandbox.h"
+
+#include "core/adapter.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HOST "127.0.0.1"
+#define REPLY_MAX ((size_t)60 << 20)
+#define DEFAULT_KEY "sandbox"
+#define ROOT "/sandbox/opsgenie/"
+
+extern const struct simulator simulator_opsgenie;
+
+/* An answer that waits because of a fault. */
+struct sandbox_delayed {
+    struct sandbox_delayed *next, **self; /* in account->delayed */
+    struct sandbox_account *account;
+    struct request *request; /* NULL once answered */
+    uv_timer_t timer;
+    uint64_t seen; /* number of the request */
+    int status;    /* 0: cut */
+    char *type;    /* of the body */
+    struct buf body;
+};
+
+static void account_release(void *context)
+{
+    struct sandbox_account *account = context;
+    if (--account->handles > 0)
+        return;
+    sandbox_alerts_free(account->alerts);
+    sandbox_seen_free(account->seens);
+    sandbox_fault_clear(&account->faults);
+    explicit_bzero(account->key, strlen(account->key));
+    free(account->key);
+    free(account);
+}
+
+/* ---- answering, now or later ------------------------------------------------------------------------ */
+
+static void answer_now(struct sandbox_account *account, struct request *request, uint64_t seen, int status,
+                       const char *type, struct slice body)
+{
+    sandbox_seen_answered(account->seens, seen, status);
+    if (status)
+        request_reply(request, status, type, body);
+    else
+        request_cut(request);
+}
+
+static void on_delayed_closed(uv_handle_t *handle)
+{
+    struct sandbox_delayed *delayed = handle->data;
+    struct sandbox_account *account = delayed->account;
+    *delayed->self = delayed->next;
+    if (delayed->next)
+        delayed->next->self = delayed->self;
+    buf_clear(&delayed->body);
+    free(delayed->type);
+    free(delayed);
+    account_release(account);
+}
+
+/* Ends the wait: with the answer, or by a cut when everything stops. */
+static void delayed_end(struct sandbox_delayed *delayed, bool is_cut)
+{
+    if (!delayed->request)
+        return;
+    answer_now(delayed->account, delayed->request, delayed->seen, is_cut ? 0 : delayed->status, delayed->type,
+               buf_slice(&delayed->body));
+    delayed->request = NULL;
+    uv_close((uv_handle_t *)&delayed->timer, on_delayed_closed);
+}
+
+static void on_delay_over(uv_timer_t *timer)
+{
+    delayed_end(timer->data, false);
+}
+
+/* Takes the bytes of `body` over. */
+static void answer_later(struct sandbox_account *account, struct request *request, uint64_t seen, int status,
+                         const char *type, struct buf *body, int64_t delay_ms)
+{
+    struct sandbox_delayed *delayed = mem_zero(sizeof *delayed);
+    *delayed = (struct sandbox_delayed){.account = account, .request = request, .seen = seen, .status = status};
+    delayed->type = mem_text(type);
+    delayed->body = *body;
+    *body = (struct buf)BUF_INIT(0);
+    delayed->next = account->delayed;
+    delayed->self = &account->delayed;
+    if (delayed->next)
+        delayed->next->self = &delayed->next;
+    account->delayed = delayed;
+    account->handles++;
+    uv_timer_init(account->loop, &delayed->timer);
+    delayed->timer.data = delayed;
+    uv_timer_start(&delayed->timer, on_delay_over, (uint64_t)delay_ms, 0);
+}
+
+/* ---- one request of the API --------------------------------------------------------------------------- */
+
+/* The path as it was sent, with what the API reads of its query: what a person wants to see of a request. */
+static char *full_path(const struct request *request)
+{
+    static const char *const names[] = {"identifierType", "query", "offset", "limit", "sort", "order",
+                                        "direction",      "tags",  "keys",   "user",  "note", "source"};
+    struct buf path = BUF_INIT(65536);
+    buf_add_text(&path, request_raw_path(request));
+    char mark = '?';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = request_query(request, names[i]);
+        if (!value)
+            continue;
+        buf_addf(&path, "%c%s=%s", mark, names[i], value);
+        mark = '&';
+    }
+    return buf_take(&path);
+}
+
+static void add_headers(struct request *request, const struct sandbox_call *call)
+{
+    char took[32];
+    snprintf(took, sizeof took, "%.3f", (double)(uv_hrtime() - (uint64_t)call->began_ns) / 1e9);
+    request_reply_header(request, "X-Request-ID", call->id);
+    request_reply_header(request, "X-Response-Time", took);
+    request_reply_header(request, "X-RateLimit-State", call->is_throttled ? "THROTTLED" : "OK");
+    request_reply_header(request, "X-RateLimit-Reason", "ACCOUNT");
+    request_reply_header(request, "X-RateLimit-Period-In-Sec", call->rate_period);
+    if (call->error_type)
+        request_reply_header(request, "X-Opsgenie-Errortype", call->error_type);
+}
+
+static int run_call(struct sandbox_account *account, struct request *request, bool is_dropped, struct buf *body)
+{
+    struct sandbox_call call = {
+        .account = account, .request = request, .is_dropped = is_dropped, .answer = BUF_INIT(REPLY_MAX)};
+    sandbox_api_answer(&call);
+    add_headers(request, &call);
+    *body = call.answer;
+    return call.status;
+}
+
+/* The answer that a fault gives in the API's place. */
+static int run_fault(struct request *request, const struct sandbox_fault *fault, struct buf *body)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)fault->headers, name, value)
+        request_reply_header(request, name, json_string_value(value));
+    buf_add_text(body, fault->body);
+    return fault->status;
+}
+
+static void on_call(struct sandbox_account *account, struct request *request)
+{
+    struct buf body = BUF_INIT(REPLY_MAX);
+    const char *type = "application/json";
+    int status = 0;
+    char *path = full_path(request);
+    uint64_t seen = sandbox_seen_add(account->seens, request_method(request), path, request_body(request));
+    struct sandbox_fault *fault = sandbox_fault_take(&account->faults, request_method(request), path);
+
+    if (fault && fault->status) {
+        status = run_fault(request, fault, &body);
+        type = fault->content_type;
+    } else if (!fault || fault->cut != CUT_BEFORE) {
+        status = run_call(account, request, fault && fault->drop, &body);
+    }
+    if (fault && fault->cut)
+        status = 0;
+    if (fault && fault->delay_ms)
+        answer_later(account, request, seen, status, type, &body, fault->delay_ms);
+    else
+        answer_now(account, request, seen, status, type, buf_slice(&body));
+
+    sandbox_fault_free(fault);
+    buf_clear(&body);
+    free(path);
+}
+
+/* ---- inspection ------------------------------------------------------------------------------------------ */
+
+static void answer_error(struct request *request, int status, const char *text)
+{
+    struct buf body = BUF_INIT(8192);
+    buf_add_text(&body, "{\"error\":");
+    buf_add_json(&body, slice_of(text));
+    buf_add_text(&body, "}\n");
+    request_reply(request, status, "application/json", buf_slice(&body));
+    buf_clear(&body);
+}
+
+static void answer(struct request *request, const char *type, struct buf *body)
+{
+    if (body->is_over)
+        answer_error(request, 507, "the answer is too large: ask with a limit");
+    else
+        request_reply(request, 200, type, buf_slice(body));
+    buf_clear(body);
+}
+
+static uint64_t query_number(const struct request *request, const char *name, uint64_t fallback)
+{
+    const char *text = request_query(request, name);
+    return text && *text ? strtoull(text, NULL, 10) : fallback;
+}
+
+static void add_summary(const struct sandbox_account *account, struct buf *out)
+{
+    buf_add_char(out, '{');
+    sandbox_alerts_summary(account->alerts, out);
+    buf_add_char(out, ',');
+    sandbox_work_summary(account->works, out);
+    buf_add_char(out, ',');
+    sandbox_seen_summary(account->seens, out);
+    buf_addf(out, ",\"throttled\":%" PRIu64 ",\"faults_used\":%" PRIu64 "}\n", account->throttled,
+             account->faults.used);
+}
+
+static void show_page(struct sandbox_account *account, struct request *request)
+{
+    struct buf out = BUF_INIT(REPLY_MAX);
+    buf_add_text(&out,
+                 "Headgate sandbox: OpsGenie's Alert API, below /v2/alerts.  Nobody is paged.\n\n"
+                 "GET    /sandbox/opsgenie/summary    counts\n"
+                 "GET    /sandbox/opsgenie/alerts     all alerts in order of creation; ?query=status:open ?limit=N\n"
+                 "GET    /sandbox/opsgenie/requests   every request, in order; ?after=NUMBER ?limit=N ?method=POST\n"
+                 "POST   /sandbox/opsgenie/faults     make something go wrong:\n"
+                 "         {\"match\": {\"method\": \"POST\", \"path_prefix\": \"/v2/alerts\"}, \"times\": 1,\n"
+                 "          \"status\": 503, \"body\": \"...\", \"content_type\": \"text/html\", \"headers\": {},\n"
+                 "          \"delay_ms\": 0, \"cut\": \"before|after\", \"drop\": false}\n"
+                 "GET    /sandbox/opsgenie/faults     which are still to come\n"
+                 "DELETE /sandbox/opsgenie/faults     none any more\n"
+                 "POST   /sandbox/opsgenie/reset      forget everything\n\nNow: ");
+    add_summary(account, &out);
+    answer(request, "text/plain; charset=utf-8", &out);
+}
+
+static void show_summary(struct sandbox_account *account, struct request *request)
+{
+    struct buf out = BUF_INIT(REPLY_MAX);
+    add_summary(account, &out);
+    answer(request, "application/json", &out);
+}
+
+static int add_bytes(const char *bytes, size_t size, void *out)
+{
+    return buf_add(out, bytes, size) ? 0 : -1;
+}
+
+/* The latest `limit` of those that fit; two walks, so that nothing has to be kept in between. */
+static void add_alerts(const struct sandbox_account *account, const struct sandbox_query *query, uint64_t limit,
+                       struct buf *out)
+{
+    const struct sandbox_alert *alert;
+    uint64_t number = 0, fitting = 0, skip;
+    while ((alert = sandbox_alerts_next(account->alerts, &number)))
+        fitting += sandbox_query_fits(query, alert);
+    skip = fitting > limit ? fitting - limit : 0;
+    const char *between = "[";
+    for (number = 0; !out->is_over && (alert = sandbox_alerts_next(account->alerts, &number));) {
+        if (!sandbox_query_fits(query, alert) || (skip > 0 && skip--))
+            continue;
+        json_t *shown = sandbox_alerts_show(alert, true);
+        buf_add_text(out, between);
+        json_dump_callback(shown, add_bytes, out, JSON_COMPACT);
+        json_decref(shown);
+        between = ",\n";
+    }
+    buf_add_text(out, *between == '[' ? "[]\n" : "]\n");
+}
+
+static void show_alerts(struct sandbox_account *account, struct request *request)
+{
+    struct err err = ERR_INIT;
+    struct buf out = BUF_INIT(REPLY_MAX);
+    struct sandbox_query *query = sandbox_query_new(request_query(request, "query"), &err);
+    if (!query) {
+        answer_error(request, 422, err.text);
+        return;
+    }
+    add_alerts(account, query, query_number(request, "limit", UINT64_MAX), &out);
+    sandbox_query_free(query);
+    answer(request, "application/json", &out);
+}
+
+static void show_requests(struct sandbox_account *account, struct request *request)
+{
+    struct buf out = BUF_INIT(REPLY_MAX);
+    sandbox_seen_list(account->seens, query_number(request, "after", 0), query_number(request, "limit", SIZE_MAX),
+                      request_query(request, "method"), &out);
+    answer(request, "application/json", &out);
+}
+
+static void show_faults(struct sandbox_account *account, struct request *request)
+{
+    struct buf out = BUF_INIT(REPLY_MAX);
+    sandbox_fault_list(&account->faults, &out);
+    answer(request, "application/json", &out);
+}
+
+static void add_fault(struct sandbox_account *account, struct request *request)
+{
+    struct err err = ERR_INIT;
+    struct slice body = request_body(request);
+    json_error_t wrong;
+    json_t *wish = json_loadb(body.size ? body.data : "", body.size, 0, &wrong);
+    if (!wish)
+        answer_error(request, 400, wrong.text);
+    else if (!sandbox_fault_add(&account->faults, wish, &err))
+        answer_error(request, 422, err.text);
+    else
+        show_faults(account, request);
+    json_decref(wish);
+}
+
+static void clear_faults(struct sandbox_account *account, struct request *request)
+{
+    sandbox_fault_clear(&account->faults);
+    show_faults(account, request);
+}
+
+static void reset(struct sandbox_account *account, struct request *request)
+{
+    sandbox_work_reset(account->works);
+    sandbox_alerts_reset(account->alerts);
+    sandbox_seen_reset(account->seens);
+    sandbox_fault_clear(&account->faults);
+    memset(account->buckets, 0, sizeof account->buckets);
+    account->throttled = account->faults.used = 0;
+    show_summary(account, request);
+}
+
+static const struct inspection {
+    const char *method, *path;
+    void (*run)(struct sandbox_account *account, struct request *request);
+} inspections[] = {
+    {"GET", "/", show_page},
+    {"GET", ROOT "summary", show_summary},
+    {"GET", ROOT "alerts", show_alerts},
+    {"GET", ROOT "requests", show_requests},
+    {"GET", ROOT "faults", show_faults},
+    {"POST", ROOT "faults", add_fault},
+    {"DELETE", ROOT "faults", clear_faults},
+    {"POST", ROOT "reset", reset},
+};
+
+static void on_request(struct request *request, void *context)
+{
+    struct sandbox_account *account = context;
+    const char *method = request_method(request), *path = request_path(request);
+    for (size_t i = 0; i < sizeof inspections / sizeof *inspections; i++) {
+        if (strcmp(path, inspections[i].path) == 0 && strcmp(method, inspections[i].method) == 0) {
+            inspections[i].run(account, request);
+            return;
+        }
+    }
+    if (strncmp(path, ROOT, strlen(ROOT)) == 0)
+        answer_error(request, 404, "nothing here; GET / says what can be asked");
+    else
+        on_call(account, request);
+}
+
+/* ---- start and stop ----------------------------------------------------------------------------------------- */
+
+static void stop(void *simulator)
+{
+    struct sandbox_account *account = simulator;
+    for (struct sandbox_delayed *delayed = account->delayed; delayed; delayed = delayed->next)
+        delayed_end(delayed, true);
+    if (account->server)
+        server_close(account->server);
+    account->server = NULL;
+    sandbox_work_close(account->works);
+}
+
+static void *start(uv_loop_t *loop, const struct settings *settings, struct buf *says, struct err *err)
+{
+    struct sandbox_account *account = mem_zero(sizeof *account);
+    const struct server_options options = {
+        .host = HOST, .port = (int)settings_number(settings, "opsgenie_port"), .connections = 500};
+    account->loop = loop;
+    account->key = mem_text(settings_text(settings, "opsgenie_key"));
+    account->limits[0] = settings_number(settings, "opsgenie_limit");
+    account->limits[1] = settings_number(settings, "opsgenie_burst");
+    account->alerts = sandbox_alerts_new();
+    account->seens = sandbox_seen_new();
+    account->works = sandbox_work_new(loop, account->alerts, (uint64_t)settings_number(settings, "opsgenie_delay"),
+                                      account_release, account);
+    account->handles = 1;
+    account->server = server_open(loop, &options, on_request, account, err);
+    if (!account->server) {
+        err_wrap(err, "opsgenie");
+        stop(account);
+        return NULL;
+    }
+    int port = server_port(account->server);
+    buf_addf(says, "OpsGenie API   http://%s:%d\n", HOST, port);
+    buf_addf(says, "  alerts: {adapter: opsgenie, api: \"http://%s:%d\", key: \"%s\"}\n", HOST, port,
+             strcmp(account->key, DEFAULT_KEY) == 0 ? DEFAULT_KEY : "${env:OPSGENIE_KEY}");
+    return account;
+}
+
+static const struct option options[] = {
+    {.name = "opsgenie_port",
+     .kind = OPTION_INTEGER,
+     .fallback = "8282",
+     .least = 0,
+     .most = 65535,
+     .help = "Port of the simulated OpsGenie; 0: any free one."},
+    {.name = "opsgenie_key",
+     .kind = OPTION_SECRET,
+     .fallback = DEFAULT_KEY,
+     .least = 1,
+     .most = 200,
+     .help = "The key it takes; with \"-account\" behind it, it is an account key that may not create or close."},
+    {.name = "opsgenie_delay",
+     .kind = OPTION_DURATION,
+     .fallback = "200ms",
+     .least = 0,
+     .most = 3600 * 1000,
+     .help = "How long an accepted request waits until it is carried out."},
+    {.name = "opsgenie_limit",
+     .kind = OPTION_INTEGER,
+     .fallback = "0",
+     .least = 0,
+     .most = 1000000,
+     .help = "Requests a minute before it answers 429; 0: no limit."},
+    {.name = "opsgenie_burst",
+     .kind = OPTION_INTEGER,
+     .fallback = "0",
+     .least = 0,
+     .most = 1000000,
+     .help = "Requests a second before it answers 429; 0: no limit."},
+    OPTION_END,
+};
+
+const struct simulator simulator_opsgenie = {
+    .name = "opsgenie",
+    .summary = "OpsGenie's Alert API, asynchronous and strict as the real one",
+    .options = options,
+    .start = start,
+    .stop = stop,
+};
