@@ -1,0 +1,217 @@
+---@meta headgate
+
+-- What an editor (lua-language-server) should know while a flow, a rule or a spec is written.  Nothing here runs.
+
+-- ---- events ------------------------------------------------------------------------------------------------------
+
+--- One thing that happened, as a source delivered it.  A step may put values of its own on it for later steps.
+---@class headgate.Event
+---@field id string          what makes it the same event when it comes again (`event: id:` of the manifest)
+---@field key string         events of one key run one after another
+---@field time integer       when it happened, ms since 1970
+---@field received integer   when it reached Headgate, ms since 1970
+---@field body any           the decoded JSON: integers exact, `json.null` for null
+---@field headers table<string, any>
+---@field properties headgate.Properties
+---@field flow string        name of the flow
+---@field attempt integer    1, 2, ...: which run of this event it is
+---@field [string] any
+
+--- What the source says of the message.
+---@class headgate.Properties
+---@field message_id? string
+---@field type? string
+---@field exchange? string
+---@field routing_key? string
+---@field content_type? string
+---@field [string] any
+
+--- What a step of the list is: `do` returns nothing, `ask` returns true or false, and why.
+---@alias headgate.Do fun(event: headgate.Event)
+---@alias headgate.Ask fun(event: headgate.Event): boolean, string?
+
+--- What a rule made by `headgate.first` answers with: the row that fitted, without its `when`.
+---@class headgate.Answer
+---@field why string
+---@field [string] any
+
+-- ---- the world of a flow -----------------------------------------------------------------------------------------
+
+--- JSON, exact: 64-bit integers stay integers, null is `json.null`, [] and {} are told apart.
+---@class headgate.Json
+---@field null lightuserdata   JSON's null; true in an `if`, equal only to itself
+json = {}
+
+--- The value of a JSON text.  Raises on bad JSON, on a duplicate key, on an integer beyond 64 bits.
+---@param text string
+---@return any
+function json.decode(text) end
+
+--- The JSON text of a value.  Raises where there is none: a function, NaN, a list with holes, bytes that are no UTF-8.
+---@param value any
+---@return string
+function json.encode(value) end
+
+--- Marks `list` as a JSON array, so that it stays [] when it is empty.
+---@generic T
+---@param list T[]
+---@return T[]
+function json.array(list) end
+
+--- The moment of this run, ms since 1970.  It stands still while the run lasts.
+---@return integer
+function now() end
+
+--- A line in the daemon's log, with the flow's name before it.
+---@class headgate.Log
+log = {}
+---@param text string
+function log.debug(text) end
+---@param text string
+function log.info(text) end
+---@param text string
+function log.warning(text) end
+---@param text string
+function log.error(text) end
+
+-- ---- connections -------------------------------------------------------------------------------------------------
+-- Each name in a manifest's `uses` is a table of that name.  A verb that writes returns nothing: what it asks for is
+-- collected, stored together when the run ends, and delivered after that.  A look-up waits and returns its answer.
+
+--- A connection with `adapter: opsgenie`.
+---@class headgate.OpsGenie
+local opsgenie = {}
+
+---@class headgate.opsgenie.Create
+---@field alias string          one open alert for each alias; a second `create` is merged into it
+---@field message string        the headline, 130 characters
+---@field description? string
+---@field priority? "P1"|"P2"|"P3"|"P4"|"P5"
+---@field tags? string[]
+---@field details? table<string, string>   flat, texts only
+---@field entity? string        what it is about: a controller's id
+---@field source? string
+---@field note? string
+
+---@class headgate.opsgenie.Alias
+---@field alias string
+---@field note? string
+
+--- Opens an alert.  Where one of this alias is open, OpsGenie counts the repeat and changes nothing else.
+---@param fields headgate.opsgenie.Create
+function opsgenie.create(fields) end
+
+--- Closes the alert.  The next `create` with its alias opens a new one.
+---@param fields headgate.opsgenie.Alias
+function opsgenie.close(fields) end
+
+--- Says that somebody takes care; the alert stays open.
+---@param fields headgate.opsgenie.Alias
+function opsgenie.acknowledge(fields) end
+
+---@param fields { alias: string, note: string }
+function opsgenie.add_note(fields) end
+
+---@param fields { alias: string, tags: string[] }
+function opsgenie.add_tags(fields) end
+
+---@param fields { alias: string, details: table<string, string> }
+function opsgenie.add_details(fields) end
+
+---@param fields { alias: string, priority: "P1"|"P2"|"P3"|"P4"|"P5" }
+function opsgenie.set_priority(fields) end
+
+---@param fields { alias: string, message: string }
+function opsgenie.set_message(fields) end
+
+--- Looks an alert up.  It shows what has been delivered, not what is still on its way.
+---@param fields { alias: string }
+---@return table? alert   as OpsGenie shows it; nil if there is none
+function opsgenie.get(fields) end
+
+--- A connection with `adapter: smtp`.
+---@class headgate.Smtp
+local smtp = {}
+
+--- From a template of the flow's folder ...
+---@class headgate.smtp.Template
+---@field to string          one address
+---@field template string    NAME of templates/NAME.LANGUAGE.txt (and .html)
+---@field language string
+---@field data table         what the template may name; a name that is missing is an error
+---@field reply_to? string
+
+--- ... or as it stands.
+---@class headgate.smtp.Plain
+---@field to string
+---@field subject string
+---@field text string
+---@field html? string
+---@field reply_to? string
+
+--- One mail to one person.  It is built at once, so that every attempt sends the same bytes.
+---@param fields headgate.smtp.Template | headgate.smtp.Plain
+function smtp.send(fields) end
+
+--- A connection with `adapter: amqp`.
+---@class headgate.Amqp
+local amqp = {}
+
+---@class headgate.amqp.Publish
+---@field exchange string
+---@field key string         routing key
+---@field body any           becomes JSON
+---@field headers? table<string, any>
+---@field type? string
+
+--- Publishes with confirm; a message that no queue takes is held.
+---@param fields headgate.amqp.Publish
+function amqp.publish(fields) end
+
+-- The connections of this repository's flows.  A connection of another name is declared in the same way.
+---@type headgate.OpsGenie
+alerts = {}
+---@type headgate.Smtp
+mail = {}
+---@type headgate.Amqp
+broker = {}
+
+-- ---- the spec kit (headgate.spec) --------------------------------------------------------------------------------
+
+--- events/NAME.json, or a table like it.
+---@class headgate.SampleEvent
+---@field body any
+---@field headers? table<string, any>
+---@field properties? headgate.Properties
+---@field received? integer   ms since 1970; `now()` answers it; the machine's clock where it is missing
+
+--- Answers to look-ups by name: reads["alerts.get"] = function(fields) return { status = "open" } end
+---@alias headgate.Reads table<string, fun(fields: table): any>
+
+---@class headgate.SpecFlow
+---@field folder string
+---@field run fun(self, event: headgate.SampleEvent, options?: { reads: headgate.Reads }): headgate.SpecRun
+
+--- What came of one run.
+---@class headgate.SpecRun
+---@field ok boolean                    false: the run failed, and the event would be held
+---@field error string                  why it failed, with its traceback
+---@field skipped? string               why the event was not run at all: too old
+---@field stopped_at? string            the `ask` that ended the run; nil if it ran past its last step
+---@field decisions { step: string, answer: boolean, why: string? }[]   in order
+---@field decided table<string, boolean>   answer of an `ask`, by its name
+---@field why table<string, string>        its reason
+---@field asked string[]                "alerts.create", "mail.send", ...: the effects' verbs, in order
+---@field effects { id: string, connection: string, verb: string, fields: table }[]
+
+---@alias headgate.NativeReads fun(connection: string, query: string, fields: string): string
+
+--- What the engine gives to scripts/headgate/spec.lua, and to nothing else.
+---@class headgate.Native
+---@field null lightuserdata
+---@field decode fun(text: string): any
+---@field encode fun(value: any): string
+---@field array fun(list: table): table
+---@field run fun(folder: string, event: string, reads: headgate.NativeReads): string
+---@field rule fun(name: string): fun(...): ...
+headgate_native = {}
