@@ -1,0 +1,167 @@
+/* admin.c - the routes; see admin.h */
+#include "core/admin/internal.h"
+
+#include "core/base/log.h"
+
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void reply_json(struct request *request, int status, json_t *json)
+{
+    char *text = json_dumps(json, JSON_COMPACT);
+    request_reply(request, status, "application/json", slice_of(text ? text : "{}"));
+    free(text);
+    json_decref(json);
+}
+
+void reply_error(struct request *request, int status, const char *format, ...)
+{
+    char text[2000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    reply_json(request, status, json_pack("{s:o}", "error", json_of(slice_of(text))));
+}
+
+json_t *json_of(struct slice text)
+{
+    json_t *json = json_stringn(text.data ? text.data : "", text.size);
+    if (json)
+        return json;
+    struct buf quoted = BUF_INIT(6 * text.size + 2);
+    buf_add_json(&quoted, text);
+    json = json_loadb(quoted.data, quoted.size, JSON_DECODE_ANY, NULL);
+    buf_clear(&quoted);
+    return json ? json : json_string("(not a text)");
+}
+
+json_t *json_of_field(struct slice record, const char *name)
+{
+    return json_of(record_get(record, name));
+}
+
+char *take_who(const struct request *request)
+{
+    char number[32];
+    unsigned uid = request_peer_uid(request);
+    struct passwd account, *found = NULL;
+    char room[4096];
+    if (getpwuid_r(uid, &account, room, sizeof room, &found) == 0 && found)
+        return mem_text(account.pw_name);
+    snprintf(number, sizeof number, "uid %u", uid);
+    return mem_text(number);
+}
+
+char *take_why(struct request *request)
+{
+    struct slice body = request_body(request);
+    json_t *json = json_loadb(body.data ? body.data : "", body.size, JSON_REJECT_DUPLICATES, NULL);
+    const char *why = json_string_value(json_object_get(json, "why"));
+    char *copy = why && why[0] ? mem_text(why) : NULL;
+    json_decref(json);
+    if (!copy)
+        reply_error(request, 400, "a reason is needed: {\"why\": \"...\"}");
+    return copy;
+}
+
+void reply_done(void *context, bool ok, const char *text)
+{
+    struct request *request = context;
+    if (ok)
+        reply_json(request, 200, json_pack("{s:b, s:o}", "ok", 1, "text", json_of(slice_of(text))));
+    else
+        reply_error(request, 409, "%s", text);
+}
+
+static void change(struct admin *admin, struct request *request, const char *what, const char *name, uint64_t number)
+{
+    char *why = take_why(request);
+    if (!why)
+        return;
+    char *who = take_who(request);
+    struct author author = {who, why};
+    if (strcmp(what, "on") == 0 || strcmp(what, "off") == 0)
+        engine_set_gate(admin->engine, name, strcmp(what, "on") == 0, &author, reply_done, request);
+    else if (strcmp(what, "retry") == 0)
+        engine_retry_held(admin->engine, number, &author, reply_done, request);
+    else
+        engine_discard_held(admin->engine, number, &author, reply_done, request);
+    free(who);
+    free(why);
+}
+
+static bool route_get(struct admin *admin, struct request *request, const char *path)
+{
+    unsigned long long number;
+    int end = 0;
+    if (strcmp(path, "/v1/status") == 0)
+        answer_status(admin, request);
+    else if (strcmp(path, "/v1/trace") == 0)
+        answer_trace(admin, request);
+    else if (strcmp(path, "/v1/held") == 0)
+        answer_held(admin, request);
+    else if (sscanf(path, "/v1/held/%llu%n", &number, &end) == 1 && !path[end])
+        answer_held_one(admin, request, number);
+    else if (strcmp(path, "/v1/releases") == 0)
+        answer_releases(admin, request);
+    else if (strcmp(path, "/v1/audit") == 0)
+        answer_audit(admin, request);
+    else if (strcmp(path, "/v1/doctor") == 0)
+        answer_doctor(admin, request);
+    else
+        return false;
+    return true;
+}
+
+static bool route_post(struct admin *admin, struct request *request, const char *path)
+{
+    char name[NAME_MAX_BYTES + 1], what[16];
+    unsigned long long number;
+    int end = 0;
+    if (strcmp(path, "/v1/deploy") == 0)
+        answer_deploy(admin, request);
+    else if (sscanf(path, "/v1/flows/%64[a-z0-9-]/%15[a-z]%n", name, what, &end) == 2 && !path[end]
+             && (strcmp(what, "on") == 0 || strcmp(what, "off") == 0))
+        change(admin, request, what, name, 0);
+    else if (sscanf(path, "/v1/held/%llu/%15[a-z]%n", &number, what, &end) == 2 && !path[end]
+             && (strcmp(what, "retry") == 0 || strcmp(what, "discard") == 0))
+        change(admin, request, what, NULL, number);
+    else
+        return false;
+    return true;
+}
+
+static void on_request(struct request *request, void *context)
+{
+    struct admin *admin = context;
+    const char *method = request_method(request), *path = request_path(request);
+    bool found = false;
+    if (strcmp(method, "GET") == 0)
+        found = route_get(admin, request, path);
+    else if (strcmp(method, "POST") == 0)
+        found = route_post(admin, request, path);
+    if (!found)
+        reply_error(request, 404, "there is no %s %s", method, path);
+}
+
+struct admin *admin_open(struct engine *engine, struct err *err)
+{
+    struct admin *admin = mem_zero(sizeof *admin);
+    struct server_options options = {.socket = engine_config(engine)->admin_socket, .body_limit = ASKED_MAX};
+    admin->engine = engine;
+    admin->server = server_open(engine_loop(engine), &options, on_request, admin, err);
+    if (!admin->server) {
+        free(admin);
+        return NULL;
+    }
+    return admin;
+}
+
+void admin_close(struct admin *admin)
+{
+    server_close(admin->server);
+    free(admin);
+}

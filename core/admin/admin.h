@@ -1,0 +1,26 @@
+/* admin.h - the daemon's admin API: HTTP and JSON on a Unix socket, for its own user and root
+ *
+ *      GET  /v1/status                      flows, lanes, store, whether the books balance
+ *      POST /v1/flows/NAME/on | off         {"why"}
+ *      GET  /v1/releases?kind=&name=        what was released, newest first
+ *      POST /v1/deploy                      {"kind", "name", "files": {path: text or {"base64"}}, "why"}
+ *      GET  /v1/trace?key=                  what happened to a key
+ *      GET  /v1/held?flow=&connection=&limit=   what needs a person
+ *      GET  /v1/held/N                      one of them, whole
+ *      POST /v1/held/N/retry | discard      {"why"}
+ *      GET  /v1/audit?limit=                who changed what, newest first
+ *      GET  /v1/doctor                      what the connections and sources find when they look
+ *
+ * An answer that is not 200 is {"error": "..."}: 400 for a request that says too little, 404 for what is not there, 409
+ * for what was refused. */
+#ifndef HEADGATE_ADMIN_ADMIN_H
+#define HEADGATE_ADMIN_ADMIN_H
+
+#include "core/engine/engine.h"
+
+struct admin;
+
+struct admin *admin_open(struct engine *engine, struct err *err);
+void admin_close(struct admin *admin);
+
+#endif

@@ -1,0 +1,39 @@
+/* internal.h - what the files of the admin API share */
+#ifndef HEADGATE_ADMIN_INTERNAL_H
+#define HEADGATE_ADMIN_INTERNAL_H
+
+#include "core/admin/admin.h"
+#include "core/net/server.h"
+
+#include <jansson.h>
+
+struct admin {
+    struct engine *engine;
+    struct server *server;
+};
+
+#define ASKED_MAX ((size_t)16 << 20) /* bytes of a request's body: a deploy carries a whole folder */
+
+/* Replies with the JSON; takes it. */
+void reply_json(struct request *request, int status, json_t *json);
+void reply_error(struct request *request, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The text as a JSON string; what is not UTF-8 in it becomes U+FFFD. */
+json_t *json_of(struct slice text);
+json_t *json_of_field(struct slice record, const char *name);
+/* {"why": ...} of the body, required; NULL after an error reply.  The caller frees. */
+char *take_why(struct request *request);
+/* Name of the peer's account, or its number; freed by the caller. */
+char *take_who(const struct request *request);
+/* For engine_done: replies {"ok": true, "text"} or 409. */
+void reply_done(void *request, bool ok, const char *text);
+
+void answer_status(struct admin *admin, struct request *request);   /* status.c */
+void answer_trace(struct admin *admin, struct request *request);    /* trace.c */
+void answer_held(struct admin *admin, struct request *request);     /* held.c */
+void answer_held_one(struct admin *admin, struct request *request, uint64_t number);
+void answer_deploy(struct admin *admin, struct request *request);   /* releases.c */
+void answer_releases(struct admin *admin, struct request *request);
+void answer_audit(struct admin *admin, struct request *request);
+void answer_doctor(struct admin *admin, struct request *request);   /* doctor.c */
+
+#endif
