@@ -120,6 +120,7 @@ void answer_doctor(struct admin *admin, struct request *request)
     uv_timer_init(engine_loop(admin->engine), &visit->timer);
     visit->timer.data = visit;
     uv_timer_start(&visit->timer, on_timeout, PATIENCE_MS, 0);
+    uv_unref((uv_handle_t *)&visit->timer); /* a daemon that stops does not wait for it */
     for (size_t i = 0; (connection = engine_connection_at(admin->engine, i)); i++)
         examine(visit, connection, NULL);
     for (size_t i = 0; (flow = engine_flow_at(admin->engine, i)); i++) {

@@ -236,10 +236,12 @@ static bool is_idle(const struct engine *engine)
     return true;
 }
 
+/* Deliveries are waited for only so long; a test that is being ended and a reader of the store are waited for. */
 static void look_whether_idle(uv_timer_t *timer)
 {
     struct engine *engine = timer->data;
-    if (!is_idle(engine) && clock_mono_ns() / 1000000 < engine->stop_until_ms)
+    bool has_time = clock_mono_ns() / 1000000 < engine->stop_until_ms;
+    if (deploy_is_busy(engine) || store_is_pictured(engine->store) || (has_time && !is_idle(engine)))
         return;
     uv_timer_stop(timer);
     close_all(engine);

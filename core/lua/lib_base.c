@@ -131,7 +131,6 @@ static void push_sorted_keys(lua_State *L, int index)
         lua_newtable(L);
         return;
     }
-    world_charge(L, 2 * (int64_t)count);
     luaL_checkstack(L, 4, "pairs");
     struct key few[KEYS_FEW];
     struct key *keys = few;

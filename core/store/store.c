@@ -307,6 +307,11 @@ void picture_close(struct picture *picture)
     grow_if_wanted(store);
 }
 
+bool store_is_pictured(const struct store *store)
+{
+    return store->pictures > 0;
+}
+
 MDB_txn *picture_txn(struct picture *picture)
 {
     return picture->txn;

@@ -111,6 +111,7 @@ void store_refresh(struct store *store); /* the next read sees the newest commit
 struct picture;
 struct picture *picture_open(struct store *store, struct err *err); /* loop thread */
 void picture_close(struct picture *picture);                        /* loop thread */
+bool store_is_pictured(const struct store *store);                  /* one is open: the store must not be closed */
 /* Any one thread between the two. */
 void picture_scan(struct picture *picture, enum table table, struct slice prefix,
                   bool (*each)(void *context, struct slice key, struct slice value), void *context);
