@@ -2,12 +2,11 @@
  *
  * The specs are ordinary Lua with all its libraries; the flow that they look at runs in the same world as in the
  * daemon, by the functions below, which scripts/headgate/spec.lua makes pleasant to use. */
-#include "core/lua/json.h"
-
 #include "core/cli/cli.h"
 
 #include "core/base/log.h"
 #include "core/flow/offline.h"
+#include "core/lua/json.h"
 #include "core/lua/scripts.h"
 
 #include <ftw.h>

@@ -24,7 +24,7 @@ void json_push_null(lua_State *L)
     lua_pushlightuserdata(L, (void *)&null_address);
 }
 
-bool json_is_null(lua_State *L, int index)
+bool json_null_at(lua_State *L, int index)
 {
     return lua_touserdata(L, index) == (const void *)&null_address && lua_islightuserdata(L, index);
 }

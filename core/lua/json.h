@@ -35,6 +35,6 @@ void json_push_null(lua_State *L);
 
 /* Between the files of the codec. */
 void json_push_array_mark(lua_State *L); /* the metatable of arrays; nil before json_open */
-bool json_is_null(lua_State *L, int index);
+bool json_null_at(lua_State *L, int index);
 
 #endif

@@ -281,7 +281,7 @@ static bool write_value(struct writer *w, int index)
     case LUA_TTABLE: return write_table(w, index);
     case LUA_TNIL: return wrong(w, "nil has no JSON form: leave it out, or say json.null");
     default:
-        if (json_is_null(L, index))
+        if (json_null_at(L, index))
             return buf_add_text(w->out, "null") || too_long(w);
         return wrong(w, lua_type(L, index) == LUA_TFUNCTION ? "a function has no JSON form"
                                                             : "a userdata or thread has no JSON form");
