@@ -28,6 +28,7 @@ TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.
 
 .PHONY: all setup demo test check-fast bench lint format asan tsan install help clean tools units
 .DEFAULT_GOAL := all
+.SECONDARY:
 
 all: setup $(BUILD)/headgate ## build build/headgate
 

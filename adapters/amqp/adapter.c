@@ -12,61 +12,26 @@
 #include "adapters/amqp/rabbit.h"
 #include "core/base/log.h"
 
+#define ACKS_SHARE 8   /* of the prefetch window: acks for that much go out at once */
+#define ACKS_WAIT_MS 2 /* fewer wait for so long at most */
+
 /* The loop thread's side of a connection. */
 struct rabbit {
-    struct connection *connection;      /* NULL once it is closed */
+    struct connection *connection; /* NULL once it is closed */
     struct rabbit_setup *setup;
-    struct mailbox notes;               /* from both threads */
-    uv_async_t async;                   /* wakes us for them */
-    uv_prepare_t prepare;               /* just before the loop sleeps: orders go out */
+    struct mailbox notes; /* from both threads */
+    uv_async_t async;     /* wakes us for them */
+    uv_prepare_t prepare; /* just before the loop sleeps: orders go out */
+    uv_timer_t timer;     /* acks that are too few to go out at once wait for company */
     struct rabbit_consumer consumer;
     struct rabbit_publisher publisher;
-    struct rabbit_tap *taps;            /* until their threads have forgotten them */
-    struct rabbit_order *settling;      /* being gathered; NULL: nothing yet */
-    size_t settling_room;               /* entries that fit in it */
+    struct rabbit_tap *taps;                       /* until their threads have forgotten them */
+    struct rabbit_order *settling;                 /* being gathered; NULL: nothing yet */
+    size_t settling_room;                          /* entries that fit in it */
     struct mail *publications, **publications_end; /* being gathered */
-    unsigned threads;                   /* still running, after close */
-    unsigned handles;                   /* still open, after close */
+    unsigned threads;                              /* still running, after close */
+    unsigned handles;                              /* still open, after close */
 };
-
-/* ---- setup -------------------------------------------------------------------------------------- */
-
-struct rabbit_setup *rabbit_setup_new(const struct connection *connection, struct err *err)
-{
-    const struct settings *settings = connection->settings;
-    struct rabbit_setup *setup = mem_zero(sizeof *setup);
-    atomic_init(&setup->users, 1);
-    setup->ca = mem_text(settings_text(settings, "ca"));
-    setup->certificate = mem_text(settings_text(settings, "certificate"));
-    setup->certificate_key = mem_text(settings_text(settings, "certificate_key"));
-    setup->name = mem_text(connection->name);
-    setup->environment = mem_text(connection->environment);
-    setup->heartbeat_s = (unsigned)(settings_number(settings, "heartbeat") / 1000);
-    setup->prefetch = (unsigned)settings_number(settings, "prefetch");
-    bool ok = rabbit_url_parse(settings_text(settings, "url"), &setup->address, err);
-    if (ok && !setup->address.is_tls && (setup->ca || setup->certificate))
-        ok = err_set(err, "certificates need a url that begins with amqps://");
-    if (ok && !setup->certificate != !setup->certificate_key)
-        ok = err_set(err, "`certificate` and `certificate_key` need each other");
-    if (!ok) {
-        rabbit_setup_release(setup);
-        setup = NULL;
-    }
-    return setup;
-}
-
-void rabbit_setup_release(struct rabbit_setup *setup)
-{
-    if (atomic_fetch_sub(&setup->users, 1) > 1)
-        return;
-    rabbit_address_clear(&setup->address);
-    free(setup->ca);
-    free(setup->certificate);
-    free(setup->certificate_key);
-    free(setup->name);
-    free(setup->environment);
-    free(setup);
-}
 
 /* ---- notes --------------------------------------------------------------------------------------- */
 
@@ -203,11 +168,15 @@ static void wake(void *context)
 
 /* ---- orders --------------------------------------------------------------------------------------- */
 
-static void flush(struct rabbit *rabbit)
+static void flush_settlings(struct rabbit *rabbit)
 {
     if (rabbit->settling)
         rabbit_worker_order(&rabbit->consumer.worker, rabbit->settling);
     rabbit->settling = NULL;
+}
+
+static void flush_publications(struct rabbit *rabbit)
+{
     if (!rabbit->publications)
         return;
     struct rabbit_order *order = rabbit_order_new(RABBIT_PUBLISH, 0);
@@ -217,9 +186,21 @@ static void flush(struct rabbit *rabbit)
     rabbit_worker_order(&rabbit->publisher.worker, order);
 }
 
+static void on_timer(uv_timer_t *timer)
+{
+    flush_settlings(timer->data);
+}
+
+/* An ack costs us a wake-up and the broker a frame, and nobody waits for it as long as the prefetch window is far
+ * from full: a few of them wait a moment for others. */
 static void on_prepare(uv_prepare_t *prepare)
 {
-    flush(prepare->data);
+    struct rabbit *rabbit = prepare->data;
+    flush_publications(rabbit);
+    if (rabbit->settling && rabbit->settling->count >= rabbit->setup->prefetch / ACKS_SHARE)
+        flush_settlings(rabbit);
+    else if (rabbit->settling && !uv_is_active((uv_handle_t *)&rabbit->timer))
+        uv_timer_start(&rabbit->timer, on_timer, ACKS_WAIT_MS, 0);
 }
 
 static bool amqp_open(struct connection *connection, struct err *err)
@@ -234,9 +215,10 @@ static bool amqp_open(struct connection *connection, struct err *err)
     mailbox_init(&rabbit->notes, wake, rabbit);
     rabbit_consumer_init(&rabbit->consumer, setup, &rabbit->notes);
     rabbit_publisher_init(&rabbit->publisher, setup, &rabbit->notes);
-    rabbit->async.data = rabbit->prepare.data = rabbit;
+    rabbit->async.data = rabbit->prepare.data = rabbit->timer.data = rabbit;
     if (uv_async_init(connection->loop, &rabbit->async, on_notes) != 0)
         abort(); /* no descriptors left at the start */
+    uv_timer_init(connection->loop, &rabbit->timer);
     uv_prepare_init(connection->loop, &rabbit->prepare);
     uv_prepare_start(&rabbit->prepare, on_prepare);
     uv_unref((uv_handle_t *)&rabbit->prepare);
@@ -264,7 +246,8 @@ static void finish(struct rabbit *rabbit)
     }
     free(rabbit->settling);
     rabbit_setup_release(rabbit->setup);
-    rabbit->handles = 2;
+    rabbit->handles = 3;
+    uv_close((uv_handle_t *)&rabbit->timer, on_handle_closed);
     uv_close((uv_handle_t *)&rabbit->async, on_handle_closed);
     uv_close((uv_handle_t *)&rabbit->prepare, on_handle_closed);
 }
@@ -272,8 +255,10 @@ static void finish(struct rabbit *rabbit)
 static void amqp_close(struct connection *connection)
 {
     struct rabbit *rabbit = connection->state;
-    flush(rabbit); /* acks are still sent */
+    flush_settlings(rabbit); /* acks are still sent */
+    flush_publications(rabbit);
     uv_prepare_stop(&rabbit->prepare);
+    uv_timer_stop(&rabbit->timer);
     connection->state = NULL;
     rabbit->connection = NULL;
     for (struct rabbit_tap *tap = rabbit->taps; tap; tap = tap->loop_next)
@@ -343,28 +328,50 @@ static void amqp_examine(struct connection *connection, struct source *source, s
 /* ---- the table ---------------------------------------------------------------------------------------- */
 
 static const struct option options[] = {
-    {.name = "url", .kind = OPTION_SECRET, .is_required = true,
+    {.name = "url",
+     .kind = OPTION_SECRET,
+     .is_required = true,
      .help = "amqp://user:password@host:port/vhost, or amqps:// for TLS; % escapes any byte"},
     {.name = "ca", .kind = OPTION_TEXT, .help = "PEM file of the CAs to trust, instead of the system's (amqps)"},
     {.name = "certificate", .kind = OPTION_TEXT, .help = "PEM file of the certificate we show the broker (amqps)"},
     {.name = "certificate_key", .kind = OPTION_TEXT, .help = "PEM file of its private key"},
-    {.name = "prefetch", .kind = OPTION_INTEGER, .fallback = "500", .least = 1, .most = 65535,
+    {.name = "prefetch",
+     .kind = OPTION_INTEGER,
+     .fallback = "500",
+     .least = 1,
+     .most = 65535,
      .help = "messages a flow may have under way before the broker waits for acks"},
-    {.name = "heartbeat", .kind = OPTION_DURATION, .fallback = "20s", .least = 1000, .most = 3600000,
+    {.name = "heartbeat",
+     .kind = OPTION_DURATION,
+     .fallback = "20s",
+     .least = 1000,
+     .most = 3600000,
      .help = "a broker that is silent for twice as long is taken for gone"},
     OPTION_END,
 };
 
 static const struct option source_options[] = {
-    {.name = "exchange", .kind = OPTION_TEXT, .least = 1, .most = 255,
+    {.name = "exchange",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = 255,
      .help = "exchange that the flow's own queue is bound to; it must exist"},
     {.name = "keys", .kind = OPTION_LIST, .help = "binding keys; [\"#\"] if none are said"},
-    {.name = "queue", .kind = OPTION_TEXT, .least = 1, .most = 255,
+    {.name = "queue",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = 255,
      .help = "adopt this queue, which somebody else declared, instead of an own one"},
     {.name = "because", .kind = OPTION_TEXT, .help = "why that queue may be consumed; required with `queue`"},
-    {.name = "type", .kind = OPTION_TEXT, .least = 1, .most = 255,
+    {.name = "type",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = 255,
      .help = "type that every message must have; the first stranger is put back and stops the flow"},
-    {.name = "queue_type", .kind = OPTION_TEXT, .fallback = "classic", .choices = "classic|quorum",
+    {.name = "queue_type",
+     .kind = OPTION_TEXT,
+     .fallback = "classic",
+     .choices = "classic|quorum",
      .help = "quorum: replicated in a cluster of brokers"},
     OPTION_END,
 };
@@ -384,7 +391,8 @@ static const struct option publish_fields[] = {
 };
 
 static const struct verb verbs[] = {
-    {.name = "publish", .summary = "put a message to an exchange, confirmed by the broker; unroutable ones are held",
+    {.name = "publish",
+     .summary = "put a message to an exchange, confirmed by the broker; unroutable ones are held",
      .fields = publish_fields,
      .is_idempotent = true, /* every attempt has the same message id, by which a receiver recognises a repeat */
      .prepare = rabbit_publish_prepare},

@@ -53,8 +53,9 @@ static void take_header(struct rabbit_consumer *consumer, struct rabbit_tap *tap
     uint64_t size = frame->payload.properties.body_size;
     rabbit_message_header(message, size, frame->payload.properties.decoded);
     if (tap->type && strcmp(message->type, tap->type) != 0 && !tap->is_stray)
-        snprintf(tap->stranger, sizeof tap->stranger, "queue %s holds a message of type \"%s\" where \"%s\" is expected",
-                 tap->queue, message->type, tap->type);
+        snprintf(tap->stranger, sizeof tap->stranger,
+                 "queue %s holds a message of type \"%s\" where \"%s\" is expected", tap->queue, message->type,
+                 tap->type);
     else if (size > RABBIT_BODY_MAX && !tap->is_stray)
         snprintf(tap->stranger, sizeof tap->stranger, "queue %s holds a message of %llu bytes, which is more than %u",
                  tap->queue, (unsigned long long)size, RABBIT_BODY_MAX);

@@ -16,8 +16,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define WAIT_NS 5000000000LL    /* for a connect, and for a TLS handshake */
-#define USER_TIMEOUT_MS 20000u  /* the kernel gives a link up when what we sent was not acknowledged for so long */
+#define WAIT_NS 5000000000LL   /* for a connect, and for a TLS handshake */
+#define USER_TIMEOUT_MS 20000u /* the kernel gives a link up when what we sent was not acknowledged for so long */
 
 static bool wait_for(int fd, short events, int64_t until_ns, const atomic_bool *stop, struct err *err)
 {
@@ -75,11 +75,13 @@ static bool connect_any(struct rabbit_link *link, const struct rabbit_address *a
     return ok;
 }
 
-/* Why TLS failed, from OpenSSL's queue. */
+/* Why TLS failed, from OpenSSL's queue: the first entry is the cause, the others say what it spoiled. */
 static bool tls_error(struct err *err, const char *what)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    if (ERR_SYSTEM_ERROR(code))
+        reason = strerror(ERR_GET_REASON(code));
     ERR_clear_error();
     return err_set(err, "%s: %s", what, reason ? reason : errno ? strerror(errno) : "unexpected end");
 }

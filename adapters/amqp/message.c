@@ -10,8 +10,8 @@
 
 #include <inttypes.h>
 
-#define FIELDS_MAX (4u << 20)    /* of properties and headers as JSON: a frame has 128 KiB, escapes may swell it */
-#define KEEP_MAX (1u << 20)      /* what a buffer may keep between messages */
+#define FIELDS_MAX (4u << 20) /* of properties and headers as JSON: a frame has 128 KiB, escapes may swell it */
+#define KEEP_MAX (1u << 20)   /* what a buffer may keep between messages */
 
 void rabbit_message_init(struct rabbit_message *message)
 {
@@ -83,7 +83,8 @@ static struct slice type_of(const amqp_basic_properties_t *properties)
     return type;
 }
 
-void rabbit_message_header(struct rabbit_message *message, uint64_t body_size, const amqp_basic_properties_t *properties)
+void rabbit_message_header(struct rabbit_message *message, uint64_t body_size,
+                           const amqp_basic_properties_t *properties)
 {
     struct buf *json = &message->properties;
     amqp_flags_t flags = properties->_flags;

@@ -119,9 +119,8 @@ static void set_text(amqp_basic_properties_t *properties, amqp_bytes_t *property
 bool rabbit_publication_send(struct rabbit_publication *publication, struct rabbit_session *session,
                              amqp_channel_t channel, amqp_pool_t *pool, struct err *err)
 {
-    amqp_basic_publish_t publish = {.exchange = rabbit_bytes(publication->exchange),
-                                    .routing_key = rabbit_bytes(publication->key),
-                                    .mandatory = 1};
+    amqp_basic_publish_t publish = {
+        .exchange = rabbit_bytes(publication->exchange), .routing_key = rabbit_bytes(publication->key), .mandatory = 1};
     amqp_basic_properties_t to = {0};
     struct slice body = SLICE_NONE;
     struct field field;

@@ -20,8 +20,8 @@
 
 #define CHANNEL 1
 #define ROOM_FIRST 1024
-#define OUT_ENOUGH (1u << 20)           /* bytes waiting for the socket: no more messages are added */
-#define CONFIRM_NS 120000000000LL       /* a broker that confirms nothing for so long is as good as gone */
+#define OUT_ENOUGH (1u << 20)     /* bytes waiting for the socket: no more messages are added */
+#define CONFIRM_NS 120000000000LL /* a broker that confirms nothing for so long is as good as gone */
 
 static struct rabbit_publication **slot(struct rabbit_publisher *publisher, uint64_t number)
 {
@@ -177,7 +177,8 @@ static void on_blocked(struct rabbit_publisher *publisher, const amqp_connection
 static void on_unblocked(struct rabbit_publisher *publisher)
 {
     publisher->is_blocked = false;
-    rabbit_note_say(&publisher->worker, RABBIT_LINK_STATE, NULL, CONNECTION_UP, "publish: the broker takes messages again");
+    rabbit_note_say(&publisher->worker, RABBIT_LINK_STATE, NULL, CONNECTION_UP,
+                    "publish: the broker takes messages again");
 }
 
 static void on_frame(void *context, const amqp_frame_t *frame)
@@ -214,9 +215,10 @@ static bool open_channel(struct rabbit_publisher *publisher)
     struct rabbit_session *session = &publisher->worker.session;
     amqp_confirm_select_t select = {.nowait = 0};
     publisher->first = publisher->next = 1;
-    publisher->has_channel = rabbit_session_open_channel(session, CHANNEL) == RABBIT_OK
-                             && rabbit_session_call(session, CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select,
-                                                    AMQP_CONFIRM_SELECT_OK_METHOD) == RABBIT_OK;
+    publisher->has_channel =
+        rabbit_session_open_channel(session, CHANNEL) == RABBIT_OK
+        && rabbit_session_call(session, CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select, AMQP_CONFIRM_SELECT_OK_METHOD)
+               == RABBIT_OK;
     return publisher->has_channel;
 }
 

@@ -19,21 +19,23 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define RABBIT_TEXT_MAX 400               /* bytes of what is said about a connection or source */
-#define RABBIT_BODY_MAX (128u << 20)      /* RabbitMQ's own max_message_size */
-#define RABBIT_HEADERS_MAX (100u << 10)   /* of an encoded header table: with the properties it fits one frame */
-#define RABBIT_FRAME_MAX 131072           /* RabbitMQ's default, and what we ask for */
+#define RABBIT_TEXT_MAX 400             /* bytes of what is said about a connection or source */
+#define RABBIT_BODY_MAX (128u << 20)    /* RabbitMQ's own max_message_size */
+#define RABBIT_HEADERS_MAX (100u << 10) /* of an encoded header table: with the properties it fits one frame */
+#define RABBIT_FRAME_MAX 131072         /* RabbitMQ's default, and what we ask for */
 
 /* ---- url.c ---- */
 
 struct rabbit_address {
-    bool is_tls;                            /* amqps:// */
-    char *host, *user, *password, *vhost;   /* decoded; owned */
+    bool is_tls;                          /* amqps:// */
+    char *host, *user, *password, *vhost; /* decoded; owned */
     int port;
 };
 
 bool rabbit_url_parse(const char *url, struct rabbit_address *address, struct err *err);
 void rabbit_address_clear(struct rabbit_address *address); /* overwrites the password */
+
+/* ---- setup.c ---- */
 
 /* What it takes to connect; made at open, never changed, read by all threads. */
 struct rabbit_setup {
@@ -71,27 +73,27 @@ struct rabbit_session {
     struct rabbit_link link;
     amqp_connection_state_t codec; /* librabbitmq's encoder and parser; it never sees the socket */
     const struct rabbit_setup *setup;
-    const atomic_bool *stop;       /* true: give up waiting */
-    char *in;                      /* what was just received */
-    struct buf out;                /* frames to send, whole ones */
-    size_t sent;                   /* bytes of `out` that are gone */
-    size_t frame_max;              /* bytes */
-    unsigned heartbeat_s;          /* as agreed; 0: none */
-    unsigned channel_max;          /* as agreed */
-    int64_t heard_ns, spoke_ns;    /* last bytes in and out */
-    bool is_up;                    /* login is through and nothing broke since */
-    bool is_readable;              /* poll says that bytes, or the end, are there */
-    bool has_more;                 /* the link holds bytes that poll does not see */
-    struct err why;                /* why it is not up */
-    char server[64];               /* "RabbitMQ 3.10.8" */
-    char purpose[NAME_MAX_BYTES];  /* "consume", "publish", "doctor": shown in the broker's list of connections */
+    const atomic_bool *stop;      /* true: give up waiting */
+    char *in;                     /* what was just received */
+    struct buf out;               /* frames to send, whole ones */
+    size_t sent;                  /* bytes of `out` that are gone */
+    size_t frame_max;             /* bytes */
+    unsigned heartbeat_s;         /* as agreed; 0: none */
+    unsigned channel_max;         /* as agreed */
+    int64_t heard_ns, spoke_ns;   /* last bytes in and out */
+    bool is_up;                   /* login is through and nothing broke since */
+    bool is_readable;             /* poll says that bytes, or the end, are there */
+    bool has_more;                /* the link holds bytes that poll does not see */
+    struct err why;               /* why it is not up */
+    char server[64];              /* "RabbitMQ 3.10.8" */
+    char purpose[NAME_MAX_BYTES]; /* "consume", "publish", "doctor": shown in the broker's list of connections */
 
-    amqp_channel_t awaited_channel;      /* rabbit_session_call waits for ... */
-    amqp_method_number_t awaited;        /* ... this reply; 0: nothing is awaited */
-    enum rabbit_answer answer;           /* what came */
+    amqp_channel_t awaited_channel;         /* rabbit_session_call waits for ... */
+    amqp_method_number_t awaited;           /* ... this reply; 0: nothing is awaited */
+    enum rabbit_answer answer;              /* what came */
     uint32_t message_count, consumer_count; /* of the last queue.declare-ok */
-    uint16_t close_code;                 /* of the last channel.close */
-    char close_text[256];                /* the broker's words in it */
+    uint16_t close_code;                    /* of the last channel.close */
+    char close_text[256];                   /* the broker's words in it */
 
     void (*on_frame)(void *context, const amqp_frame_t *frame); /* all frames that are not handled here */
     void *context;
@@ -142,10 +144,10 @@ struct slice rabbit_table_text(const amqp_table_t *table, const char *name);
 enum rabbit_ack { RABBIT_OPEN, RABBIT_FINISHED /* to be acked */, RABBIT_SETTLED /* the broker was told */ };
 
 struct rabbit_acks {
-    uint8_t *states;         /* ring of enum rabbit_ack, indexed by tag */
-    size_t room;             /* entries in it, a power of two */
-    uint64_t first, next;    /* tags first..next-1 are in the ring */
-    size_t open, finished;   /* how many of them are */
+    uint8_t *states;       /* ring of enum rabbit_ack, indexed by tag */
+    size_t room;           /* entries in it, a power of two */
+    uint64_t first, next;  /* tags first..next-1 are in the ring */
+    size_t open, finished; /* how many of them are */
 };
 
 void rabbit_acks_init(struct rabbit_acks *acks);
@@ -176,7 +178,8 @@ struct rabbit_message {
 void rabbit_message_init(struct rabbit_message *message);
 void rabbit_message_clear(struct rabbit_message *message);
 void rabbit_message_begin(struct rabbit_message *message, const amqp_basic_deliver_t *deliver);
-void rabbit_message_header(struct rabbit_message *message, uint64_t body_size, const amqp_basic_properties_t *properties);
+void rabbit_message_header(struct rabbit_message *message, uint64_t body_size,
+                           const amqp_basic_properties_t *properties);
 /* True: the body is complete; `body` is lent until the next call. */
 bool rabbit_message_body(struct rabbit_message *message, struct slice fragment, struct slice *body);
 struct event *rabbit_message_event(struct rabbit_message *message, struct slice body, int64_t body_limit);
@@ -197,9 +200,9 @@ enum rabbit_order_kind { RABBIT_LISTEN, RABBIT_REMEMBERED, RABBIT_SILENCE, RABBI
 struct rabbit_order {
     struct mail mail;
     enum rabbit_order_kind kind;
-    struct rabbit_tap *tap;            /* LISTEN, REMEMBERED, SILENCE */
-    struct mail *publications;         /* PUBLISH */
-    size_t count;                      /* SETTLE: entries in `settlings` */
+    struct rabbit_tap *tap;    /* LISTEN, REMEMBERED, SILENCE */
+    struct mail *publications; /* PUBLISH */
+    size_t count;              /* SETTLE: entries in `settlings` */
     struct rabbit_settling settlings[];
 };
 
@@ -218,31 +221,31 @@ struct rabbit_worker;
 struct rabbit_note {
     struct mail mail;
     enum rabbit_note_kind kind;
-    struct rabbit_tap *tap;            /* the first four kinds */
-    struct rabbit_worker *worker;      /* LINK_STATE, THREAD_ENDS */
-    int state;                         /* enum source_state or enum connection_state */
-    struct mail *list;                 /* EVENTS: struct event; VERDICTS: struct rabbit_publication */
-    size_t size;                       /* bytes of `text` */
-    char text[];                       /* words, or what to remember; zero-terminated */
+    struct rabbit_tap *tap;       /* the first four kinds */
+    struct rabbit_worker *worker; /* LINK_STATE, THREAD_ENDS */
+    int state;                    /* enum source_state or enum connection_state */
+    struct mail *list;            /* EVENTS: struct event; VERDICTS: struct rabbit_publication */
+    size_t size;                  /* bytes of `text` */
+    char text[];                  /* words, or what to remember; zero-terminated */
 };
 
 /* ---- worker.c: a thread that owns one AMQP connection ---- */
 
 struct rabbit_worker {
     struct rabbit_setup *setup;
-    struct mailbox *notes;     /* of the loop thread */
-    struct mailbox orders;     /* to this thread */
-    int wake_fd;               /* eventfd; written when `orders` gets something */
-    atomic_bool stop;          /* set by the loop thread, last */
+    struct mailbox *notes; /* of the loop thread */
+    struct mailbox orders; /* to this thread */
+    int wake_fd;           /* eventfd; written when `orders` gets something */
+    atomic_bool stop;      /* set by the loop thread, last */
     pthread_t thread;
-    bool is_started;           /* loop thread's: the thread runs or has run */
-    enum connection_state said;/* loop thread's: its last word on the link */
-    const char *purpose;       /* "consume", "publish" */
+    bool is_started;            /* loop thread's: the thread runs or has run */
+    enum connection_state said; /* loop thread's: its last word on the link */
+    const char *purpose;        /* "consume", "publish" */
 
     struct rabbit_session session;
-    int64_t retry_ns;          /* when to connect again */
-    int64_t up_ns;             /* when it was connected */
-    unsigned failures;         /* in a row */
+    int64_t retry_ns;  /* when to connect again */
+    int64_t up_ns;     /* when it was connected */
+    unsigned failures; /* in a row */
 
     /* The rest is the consumer's or publisher's. */
     void (*take)(struct rabbit_worker *worker, struct rabbit_order *order); /* the order is freed afterwards */
@@ -256,7 +259,7 @@ struct rabbit_worker {
 
 void rabbit_worker_init(struct rabbit_worker *worker, struct rabbit_setup *setup, struct mailbox *notes);
 void rabbit_worker_order(struct rabbit_worker *worker, struct rabbit_order *order); /* starts the thread if need be */
-void rabbit_worker_stop(struct rabbit_worker *worker);  /* a note says when it has ended */
+void rabbit_worker_stop(struct rabbit_worker *worker);                              /* a note says when it has ended */
 void rabbit_worker_clear(struct rabbit_worker *worker); /* once it has ended, or if it was never started */
 struct rabbit_order *rabbit_order_new(enum rabbit_order_kind kind, size_t settlings);
 void rabbit_note_put(struct rabbit_worker *worker, enum rabbit_note_kind kind, struct rabbit_tap *tap, int state,
@@ -271,52 +274,52 @@ enum rabbit_tap_state {
     RABBIT_TAP_REMEMBERING, /* waits for the store */
     RABBIT_TAP_READY,       /* remembered: declare, bind, consume */
     RABBIT_TAP_FLOWING,
-    RABBIT_TAP_REFUSED,     /* for good; until the flow stops listening */
-    RABBIT_TAP_ENDING,      /* silenced, some deliveries are still open */
+    RABBIT_TAP_REFUSED, /* for good; until the flow stops listening */
+    RABBIT_TAP_ENDING,  /* silenced, some deliveries are still open */
 };
 
 /* One source at the consumer thread. */
 struct rabbit_tap {
-    struct rabbit_tap *next;        /* the thread's list */
-    struct source *source;          /* loop thread only; NULL once silenced */
-    struct rabbit_tap *loop_next;   /* loop thread only: its list */
-    struct rabbit_note *promise;    /* loop thread only: what is being remembered, until that is done */
+    struct rabbit_tap *next;      /* the thread's list */
+    struct source *source;        /* loop thread only; NULL once silenced */
+    struct rabbit_tap *loop_next; /* loop thread only: its list */
+    struct rabbit_note *promise;  /* loop thread only: what is being remembered, until that is done */
 
     char *exchange, *queue, *type, *because; /* as configured; all but `queue` may be NULL */
-    char *own_name;                 /* what its queue would be called, and its consumer tag */
-    char **keys;                    /* routing keys to bind */
+    char *own_name;                          /* what its queue would be called, and its consumer tag */
+    char **keys;                             /* routing keys to bind */
     size_t key_count;
-    bool is_adopted;                /* the queue is somebody else's, named in the manifest */
+    bool is_adopted; /* the queue is somebody else's, named in the manifest */
     bool is_quorum;
-    bool was_declared;              /* by us, earlier */
-    int64_t body_limit;             /* bytes */
-    struct buf memory;              /* record: bindings that may exist (tap.c says more) */
+    bool was_declared;  /* by us, earlier */
+    int64_t body_limit; /* bytes */
+    struct buf memory;  /* record: bindings that may exist (tap.c says more) */
 
     enum rabbit_tap_state state;
-    int64_t look_ns;                /* when to look (again) */
-    unsigned looks;                 /* how often another consumer was found, in a row */
-    amqp_channel_t channel;         /* 0: none */
-    uint64_t epoch;                 /* of the channel; every opening has its own */
-    bool is_cancelled;              /* the broker ended our consumer; the channel is to be closed */
-    bool is_stray;                  /* what still comes is put back: refused or silenced */
-    struct rabbit_message message;  /* being put together */
+    int64_t look_ns;               /* when to look (again) */
+    unsigned looks;                /* how often another consumer was found, in a row */
+    amqp_channel_t channel;        /* 0: none */
+    uint64_t epoch;                /* of the channel; every opening has its own */
+    bool is_cancelled;             /* the broker ended our consumer; the channel is to be closed */
+    bool is_stray;                 /* what still comes is put back: refused or silenced */
+    struct rabbit_message message; /* being put together */
     struct rabbit_acks acks;
     struct mail *events, **events_end; /* complete, not yet given to the loop */
-    char stranger[RABBIT_TEXT_MAX]; /* what was wrong with a message that must not be handed over; "" if none was */
+    char stranger[RABBIT_TEXT_MAX];    /* what was wrong with a message that must not be handed over; "" if none was */
 };
 
 struct rabbit_consumer {
-    struct rabbit_worker worker;    /* first */
+    struct rabbit_worker worker; /* first */
     struct rabbit_tap *taps;
-    uint64_t epochs;                /* the last one given */
-    bool has_scratch;               /* channel 1, for looking at things, is open */
+    uint64_t epochs;  /* the last one given */
+    bool has_scratch; /* channel 1, for looking at things, is open */
 };
 
 struct rabbit_tap *rabbit_tap_new(struct source *source, struct err *err);
 void rabbit_tap_free(struct rabbit_tap *tap);
 void rabbit_tap_step(struct rabbit_consumer *consumer, struct rabbit_tap *tap, int64_t now_ns);
 void rabbit_tap_leave(struct rabbit_consumer *consumer, struct rabbit_tap *tap); /* silence, at the thread */
-void rabbit_tap_lost(struct rabbit_tap *tap, int64_t look_ns); /* its channel is gone */
+void rabbit_tap_lost(struct rabbit_tap *tap, int64_t look_ns);                   /* its channel is gone */
 /* The queue that a flow's source means; the caller frees it. */
 char *rabbit_tap_queue(const struct source *source);
 
@@ -329,31 +332,31 @@ enum rabbit_verdict { RABBIT_DONE, RABBIT_LATER, RABBIT_NEVER };
 /* An effect on its way through the publisher thread. */
 struct rabbit_publication {
     struct mail mail;
-    struct delivery *delivery;  /* loop thread only */
+    struct delivery *delivery;              /* loop thread only */
     struct slice exchange, key, message_id; /* within `fields` */
-    bool is_returned;           /* no queue takes it */
+    bool is_returned;                       /* no queue takes it */
     enum rabbit_verdict verdict;
-    int64_t sent_ns;            /* when it was written */
-    char *text;                 /* why; NULL: nothing to say */
-    size_t size;                /* bytes of `fields` */
-    char fields[];              /* record, as stored */
+    int64_t sent_ns; /* when it was written */
+    char *text;      /* why; NULL: nothing to say */
+    size_t size;     /* bytes of `fields` */
+    char fields[];   /* record, as stored */
 };
 
 struct rabbit_publisher {
-    struct rabbit_worker worker;          /* first */
-    struct mail *waiting, **waiting_end;  /* not sent yet, oldest first */
-    struct rabbit_publication **open;     /* ring, indexed by sequence number: sent, not confirmed */
-    size_t room;                          /* entries in it, a power of two */
-    uint64_t first, next;                 /* sequence numbers first..next-1 are in the ring */
-    size_t careful;                       /* so many are sent one by one, to find the one that the broker minds */
-    bool is_used;                         /* there was something to publish: from now on stay connected */
-    bool has_channel;                     /* channel 1 is open and in confirm mode */
-    bool is_blocked;                      /* the broker takes nothing now */
-    bool eats_return;                     /* a message is coming back, its header is the next frame but methods */
-    unsigned returned_code;               /* why */
+    struct rabbit_worker worker;         /* first */
+    struct mail *waiting, **waiting_end; /* not sent yet, oldest first */
+    struct rabbit_publication **open;    /* ring, indexed by sequence number: sent, not confirmed */
+    size_t room;                         /* entries in it, a power of two */
+    uint64_t first, next;                /* sequence numbers first..next-1 are in the ring */
+    size_t careful;                      /* so many are sent one by one, to find the one that the broker minds */
+    bool is_used;                        /* there was something to publish: from now on stay connected */
+    bool has_channel;                    /* channel 1 is open and in confirm mode */
+    bool is_blocked;                     /* the broker takes nothing now */
+    bool eats_return;                    /* a message is coming back, its header is the next frame but methods */
+    unsigned returned_code;              /* why */
     char returned_exchange[256], returned_key[256];
-    struct mail *answered, **answered_end;/* with a verdict, not yet given to the loop */
-    amqp_pool_t pool;                     /* for the tables of one publish */
+    struct mail *answered, **answered_end; /* with a verdict, not yet given to the loop */
+    amqp_pool_t pool;                      /* for the tables of one publish */
 };
 
 void rabbit_publisher_init(struct rabbit_publisher *publisher, struct rabbit_setup *setup, struct mailbox *notes);

@@ -14,11 +14,11 @@
 
 #include <poll.h>
 
-#define IN_SIZE 65536                   /* bytes received at once */
-#define OUT_MAX ((size_t)512 << 20)     /* a message of the largest size, and then some */
-#define METHOD_MAX 8192                 /* bytes of an encoded method: names are at most 255, our tables small */
-#define CALL_NS 10000000000LL           /* how long a reply may take */
-#define GOODBYE_NS 500000000LL          /* how long closing may take */
+#define IN_SIZE 65536               /* bytes received at once */
+#define OUT_MAX ((size_t)512 << 20) /* a message of the largest size, and then some */
+#define METHOD_MAX 8192             /* bytes of an encoded method: names are at most 255, our tables small */
+#define CALL_NS 10000000000LL       /* how long a reply may take */
+#define GOODBYE_NS 500000000LL      /* how long closing may take */
 
 static bool fail(struct rabbit_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool fail(struct rabbit_session *session, const char *format, ...)
@@ -152,7 +152,7 @@ static void on_start(struct rabbit_session *session, const amqp_connection_start
     char name[4 * NAME_MAX_BYTES];
     snprintf(name, sizeof name, "headgate/%s/%s/%s", setup->environment, setup->name, session->purpose);
     amqp_table_entry_t capabilities[] = {
-        entry_bool("consumer_cancel_notify"), entry_bool("connection.blocked"), entry_bool("basic.nack"),
+        entry_bool("consumer_cancel_notify"), entry_bool("connection.blocked"),           entry_bool("basic.nack"),
         entry_bool("publisher_confirms"),     entry_bool("authentication_failure_close"),
     };
     amqp_table_entry_t about[] = {
@@ -189,7 +189,8 @@ static void on_tune(struct rabbit_session *session, const amqp_connection_tune_t
     if (tune->heartbeat != 0 && tune->heartbeat < session->heartbeat_s)
         session->heartbeat_s = tune->heartbeat;
     if (session->frame_max < 4096
-        || amqp_tune_connection(session->codec, (int)session->channel_max, (int)session->frame_max, 0) != AMQP_STATUS_OK) {
+        || amqp_tune_connection(session->codec, (int)session->channel_max, (int)session->frame_max, 0)
+               != AMQP_STATUS_OK) {
         fail(session, "the broker wants frames of %zu bytes", session->frame_max);
         return;
     }

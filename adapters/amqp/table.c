@@ -180,7 +180,8 @@ static const json_t *base64_of(const json_t *value)
 static bool to_bytes(const json_t *text, amqp_pool_t *pool, amqp_bytes_t *bytes, struct err *err)
 {
     const char *in = json_string_value(text);
-    size_t size = json_string_length(text), pad = size && in[size - 1] == '=' ? 1 + (size > 1 && in[size - 2] == '=') : 0;
+    size_t size = json_string_length(text),
+           pad = size && in[size - 1] == '=' ? 1 + (size > 1 && in[size - 2] == '=') : 0;
     unsigned char *out = pool_new(pool, size);
     int got = size % 4 == 0 ? EVP_DecodeBlock(out, (const unsigned char *)in, (int)size) : -1;
     if (got < (int)pad)

@@ -22,11 +22,11 @@
 #include "core/base/log.h"
 
 #define MEMORY_MAX (1u << 20)
-#define LOOK_SOON_MS 300     /* our own predecessor, killed a moment ago, may still be listed as a consumer */
+#define LOOK_SOON_MS 300 /* our own predecessor, killed a moment ago, may still be listed as a consumer */
 #define LOOK_SOON_TIMES 10
 #define LOOK_AGAIN_MS 10000
 #define LOOK_RARELY_MS 30000
-#define SCRATCH 1            /* channel for looking at things: a look at something missing closes its channel */
+#define SCRATCH 1 /* channel for looking at things: a look at something missing closes its channel */
 
 char *rabbit_tap_queue(const struct source *source)
 {
@@ -172,7 +172,8 @@ static bool queue_is_ours_or_free(struct rabbit_consumer *consumer, struct rabbi
         return true;
     if (answer == RABBIT_OK && !tap->was_declared) {
         say(consumer, tap, SOURCE_REFUSED, LOOK_RARELY_MS,
-            "queue %s exists but was not declared by this Headgate; adopt it with `queue:` and `because:` if it is yours",
+            "queue %s exists but was not declared by this Headgate; adopt it with `queue:` and `because:` if it is "
+            "yours",
             tap->queue);
         return false;
     }
@@ -297,8 +298,8 @@ static enum rabbit_answer unbind_old_keys(struct rabbit_session *session, struct
                                       .exchange = rabbit_bytes(exchange),
                                       .routing_key = rabbit_bytes(key)};
         log_info("queue %s: no longer bound to %.*s by %.*s", tap->queue, SLICE_ARG(exchange), SLICE_ARG(key));
-        answer = rabbit_session_call(session, tap->channel, AMQP_QUEUE_UNBIND_METHOD, &unbind,
-                                     AMQP_QUEUE_UNBIND_OK_METHOD);
+        answer =
+            rabbit_session_call(session, tap->channel, AMQP_QUEUE_UNBIND_METHOD, &unbind, AMQP_QUEUE_UNBIND_OK_METHOD);
     }
     return answer;
 }

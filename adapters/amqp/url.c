@@ -93,7 +93,8 @@ static bool parse_user(struct slice text, struct rabbit_address *address, struct
 
 bool rabbit_url_parse(const char *url, struct rabbit_address *address, struct err *err)
 {
-    *address = (struct rabbit_address){.user = mem_text("guest"), .password = mem_text("guest"), .vhost = mem_text("/")};
+    *address =
+        (struct rabbit_address){.user = mem_text("guest"), .password = mem_text("guest"), .vhost = mem_text("/")};
     if (strncasecmp(url, "amqp://", 7) == 0)
         address->port = 5672;
     else if (strncasecmp(url, "amqps://", 8) == 0)
@@ -104,8 +105,9 @@ bool rabbit_url_parse(const char *url, struct rabbit_address *address, struct er
 
     struct slice rest = slice_of(strchr(url, '/') + 2), authority;
     if (memchr(rest.data, '?', rest.size) || memchr(rest.data, '#', rest.size))
-        return err_set(err, "the url has a query or fragment; heartbeat, prefetch, ca and the like are options beside it "
-                            "(a ? or # in a password is %%3F or %%23)");
+        return err_set(err,
+                       "the url has a query or fragment; heartbeat, prefetch, ca and the like are options beside it "
+                       "(a ? or # in a password is %%3F or %%23)");
     split(&rest, '/', &authority);
     if (rest.size && memchr(rest.data, '/', rest.size))
         return err_set(err, "the url has a second / behind the host (a / in the virtual host or password is %%2F)");

@@ -361,8 +361,9 @@ static int forward(const char *queue, const char *exchange, const char *key)
         if (may_take && next_message(&envelope)) {
             start_s = start_s > 0 ? start_s : now_s();
             tags[++sent % WINDOW] = envelope.delivery_tag;
-            check_status(amqp_basic_publish(out, 1, bytes(exchange), bytes(key), 0, 0, &properties,
-                                            envelope.message.body), "publish");
+            check_status(
+                amqp_basic_publish(out, 1, bytes(exchange), bytes(key), 0, 0, &properties, envelope.message.body),
+                "publish");
             amqp_destroy_envelope(&envelope);
         } else if (may_take && sent == confirmed) {
             break; /* nothing came for ten seconds */
@@ -433,11 +434,16 @@ static const struct {
     int words; /* that follow it */
     int (*one)(const char *), (*two)(const char *, const char *), (*three)(const char *, const char *, const char *);
 } commands[] = {
-    {"declare-exchange", 2, NULL, declare_exchange, NULL}, {"delete-exchange", 1, delete_exchange, NULL, NULL},
-    {"declare-queue", 1, declare_queue, NULL, NULL},       {"delete-queue", 1, delete_queue, NULL, NULL},
-    {"bind", 3, NULL, NULL, bind_queue},                   {"count", 1, count_queue, NULL, NULL},
-    {"publish", 2, NULL, publish, NULL},                   {"consume", 1, consume, NULL, NULL},
-    {"hold", 1, hold, NULL, NULL},                         {"forward", 3, NULL, NULL, forward},
+    {"declare-exchange", 2, NULL, declare_exchange, NULL},
+    {"delete-exchange", 1, delete_exchange, NULL, NULL},
+    {"declare-queue", 1, declare_queue, NULL, NULL},
+    {"delete-queue", 1, delete_queue, NULL, NULL},
+    {"bind", 3, NULL, NULL, bind_queue},
+    {"count", 1, count_queue, NULL, NULL},
+    {"publish", 2, NULL, publish, NULL},
+    {"consume", 1, consume, NULL, NULL},
+    {"hold", 1, hold, NULL, NULL},
+    {"forward", 3, NULL, NULL, forward},
 };
 
 static int usage(void)
@@ -458,12 +464,18 @@ static int take_option(char **args)
         long *number;
         bool *flag;
     } options[] = {
-        {"--port", &port, NULL, NULL},          {"--host", &host, NULL, NULL},
-        {"--headers", &headers, NULL, NULL},    {"--type", &type, NULL, NULL},
-        {"--message-id", &message_id, NULL, NULL}, {"--content-type", &content_type, NULL, NULL},
-        {"--rate", NULL, &rate, NULL},          {"--count", NULL, &count, NULL},
-        {"--timeout-ms", NULL, &timeout_ms, NULL}, {"--confirm", NULL, NULL, &wants_confirm},
-        {"--raw", NULL, NULL, &is_raw},         {"--keyed", NULL, NULL, &is_keyed},
+        {"--port", &port, NULL, NULL},
+        {"--host", &host, NULL, NULL},
+        {"--headers", &headers, NULL, NULL},
+        {"--type", &type, NULL, NULL},
+        {"--message-id", &message_id, NULL, NULL},
+        {"--content-type", &content_type, NULL, NULL},
+        {"--rate", NULL, &rate, NULL},
+        {"--count", NULL, &count, NULL},
+        {"--timeout-ms", NULL, &timeout_ms, NULL},
+        {"--confirm", NULL, NULL, &wants_confirm},
+        {"--raw", NULL, NULL, &is_raw},
+        {"--keyed", NULL, NULL, &is_keyed},
         {"--no-ack", NULL, NULL, &wants_no_ack},
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
@@ -501,7 +513,7 @@ int main(int argc, char **argv)
         if (found == 0 || strcmp(words[0], commands[i].name) != 0 || found - 1 != commands[i].words)
             continue;
         open_link();
-        int code = commands[i].one  ? commands[i].one(words[1])
+        int code = commands[i].one   ? commands[i].one(words[1])
                    : commands[i].two ? commands[i].two(words[1], words[2])
                                      : commands[i].three(words[1], words[2], words[3]);
         amqp_connection_close(link, AMQP_REPLY_SUCCESS);

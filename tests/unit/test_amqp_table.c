@@ -50,11 +50,10 @@ static void expect_refusal(const char *json, const char *word)
 
 TEST(integers_of_every_width_stay_exact)
 {
-    amqp_table_entry_t e[] = {entry("a", AMQP_FIELD_KIND_I8),  entry("b", AMQP_FIELD_KIND_U8),
-                              entry("c", AMQP_FIELD_KIND_I16), entry("d", AMQP_FIELD_KIND_U16),
-                              entry("e", AMQP_FIELD_KIND_I32), entry("f", AMQP_FIELD_KIND_U32),
-                              entry("g", AMQP_FIELD_KIND_I64), entry("h", AMQP_FIELD_KIND_U64),
-                              entry("i", AMQP_FIELD_KIND_TIMESTAMP)};
+    amqp_table_entry_t e[] = {
+        entry("a", AMQP_FIELD_KIND_I8),  entry("b", AMQP_FIELD_KIND_U8),  entry("c", AMQP_FIELD_KIND_I16),
+        entry("d", AMQP_FIELD_KIND_U16), entry("e", AMQP_FIELD_KIND_I32), entry("f", AMQP_FIELD_KIND_U32),
+        entry("g", AMQP_FIELD_KIND_I64), entry("h", AMQP_FIELD_KIND_U64), entry("i", AMQP_FIELD_KIND_TIMESTAMP)};
     e[0].value.value.i8 = INT8_MIN;
     e[1].value.value.u8 = UINT8_MAX;
     e[2].value.value.i16 = INT16_MIN;
@@ -64,14 +63,15 @@ TEST(integers_of_every_width_stay_exact)
     e[6].value.value.i64 = INT64_MIN;
     e[7].value.value.u64 = UINT64_MAX; /* no integer of ours: text, not a wrong number */
     e[8].value.value.u64 = 1700000000;
-    expect_json(e, 9, "{\"a\":-128,\"b\":255,\"c\":-32768,\"d\":65535,\"e\":-2147483648,\"f\":4294967295,"
-                      "\"g\":-9223372036854775808,\"h\":\"18446744073709551615\",\"i\":1700000000}");
+    expect_json(e, 9,
+                "{\"a\":-128,\"b\":255,\"c\":-32768,\"d\":65535,\"e\":-2147483648,\"f\":4294967295,"
+                "\"g\":-9223372036854775808,\"h\":\"18446744073709551615\",\"i\":1700000000}");
 }
 
 TEST(a_float_is_never_mistaken_for_an_integer)
 {
-    amqp_table_entry_t e[] = {entry("a", AMQP_FIELD_KIND_F64), entry("b", AMQP_FIELD_KIND_F32),
-                              entry("c", AMQP_FIELD_KIND_F64), entry("d", AMQP_FIELD_KIND_DECIMAL),
+    amqp_table_entry_t e[] = {entry("a", AMQP_FIELD_KIND_F64),  entry("b", AMQP_FIELD_KIND_F32),
+                              entry("c", AMQP_FIELD_KIND_F64),  entry("d", AMQP_FIELD_KIND_DECIMAL),
                               entry("e", AMQP_FIELD_KIND_VOID), entry("f", AMQP_FIELD_KIND_BOOLEAN)};
     e[0].value.value.f64 = 3;
     e[1].value.value.f32 = 0.5f;
