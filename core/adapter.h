@@ -2,7 +2,8 @@
  *
  * An adapter is a table (at the end).  `core/` calls what stands in it; the adapter answers by the
  * functions below it.  Everything here runs on the loop thread; no function of an adapter blocks.
- * What can only be done by blocking is done on a thread of the adapter's own that talks to the
+ * What it gathers to send in one batch it may send from a uv_prepare_t that its `open` starts: core's own work before
+ * the loop waits is done by then.  What can only be done by blocking is done on a thread of the adapter's own that talks to the
  * loop thread by mailboxes (core/base/mailbox.h).
  *
  *     events in                                      effects out

@@ -50,6 +50,7 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
         return true;
     }
     engine->is_open[index] = from->adapter->open(connection, err);
+    lane_start(connection->lane);
     return engine->is_open[index] || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);
 }
 

@@ -47,25 +47,24 @@ void job_put_back(struct job *job)
     job_free(job);
 }
 
-static void make_id(char *id)
+/* Never the same again, also after a restart: the ids of effects follow from it. */
+static const char *make_id(char *id)
 {
     unsigned char bytes[12];
     RAND_bytes(bytes, sizeof bytes);
     hash_hex(bytes, sizeof bytes, id);
+    return id;
 }
 
 /* Makes the job's run with the live release; false: it was held. */
 static bool make_run(struct job *job)
 {
-    char given[25] = "";
+    char made[25];
     struct err err = ERR_INIT;
-    int64_t received_ms = job->event ? job->event->received_ms : 0;
-    if (job->arrival) {
-        received_ms = job->arrival->entry.asked_ms;
-        snprintf(given, sizeof given, "inbox-%llx", (unsigned long long)job->arrival->entry.number);
-    } else {
-        make_id(given);
-    }
+    int64_t received_ms = job->event ? job->event->received_ms : job->arrival->entry.asked_ms;
+    const char *given = job->id; /* it had one before it waited */
+    if (!given || !given[0])
+        given = make_id(made);
     job->run = run_new(job->flow->live, received_ms);
     job->run->owner = job;
     job->run->ended = outcome_of_run;
@@ -156,7 +155,7 @@ static bool was_seen(struct flow *flow, const char *id)
     struct slice nothing;
     int64_t expires_ms;
     return store_get_until(flow->context->store, TABLE_SEEN, store_key_slice(&key), &expires_ms, &nothing)
-        && expires_ms > clock_now_ms();
+           && expires_ms > clock_now_ms();
 }
 
 static bool is_expired(const struct run *run)
@@ -183,6 +182,8 @@ static void route(struct job *job, struct line *own)
             return;
         }
     }
+    if (own && strcmp(own->key, run->key) != 0)
+        own = NULL; /* a newer release finds another key in it */
     struct line *line = own ? NULL : line_get(flow, run->key);
     if (is_expired(run))
         outcome_counted(job, COUNT_EXPIRED);
@@ -221,7 +222,8 @@ void admit_event(struct flow *flow, struct flow_source *source, struct event *ev
     }
     if (record_get_boolean(event->record, "oversize", false)) {
         char reason[200];
-        snprintf(reason, sizeof reason, "the body has %zu bytes; the flow takes at most %lld (event: limit in flow.yaml)",
+        snprintf(reason, sizeof reason,
+                 "the body has %zu bytes; the flow takes at most %lld (event: limit in flow.yaml)",
                  record_get(event->record, "body").size, (long long)flow->live->manifest->body_limit);
         outcome_held(job, reason);
         return;
@@ -236,10 +238,18 @@ void admit_arrival(struct flow *flow, struct arrival *arrival, struct slice row)
     struct job *job = mem_zero(sizeof *job);
     struct slice record = record_get(row, "event");
     job->owned_record = mem_copy(record);
+    job->id = mem_copy(record_get(row, "id"));
     job->flow = flow;
     job->arrival = arrival;
     job->record = (struct slice){job->owned_record, record.size};
     flow->under_way++;
-    if (make_run(job))
-        start(job, NULL);
+    if (!make_run(job))
+        return;
+    if (line_get(flow, job->run->key)) { /* a release that finds another key in it: one of that key runs */
+        arrival->entry.due_ms = clock_now_ms() + 20;
+        window_delay(&flow->inbox, &arrival->entry);
+        job_free(job);
+        return;
+    }
+    start(job, NULL);
 }

@@ -51,7 +51,7 @@ static bool add_json(lua_State *L, const struct option *option, struct buf *reco
 {
     struct buf json = BUF_INIT(FIELDS_MAX);
     bool ok = json_add(L, lua_gettop(L), &json, err)
-           && (record_add(record, option->name, RECORD_JSON, buf_slice(&json)) || err_set(err, "too large"));
+              && (record_add(record, option->name, RECORD_JSON, buf_slice(&json)) || err_set(err, "too large"));
     buf_clear(&json);
     return ok || err_wrap(err, "`%s`", option->name);
 }
@@ -67,8 +67,7 @@ static bool add_field(lua_State *L, const struct option *option, struct buf *rec
         if (type == LUA_TSTRING)
             return add_text(L, option, record, err);
         break;
-    case OPTION_ANY:
-        return type == LUA_TSTRING ? add_text(L, option, record, err) : add_json(L, option, record, err);
+    case OPTION_ANY: return type == LUA_TSTRING ? add_text(L, option, record, err) : add_json(L, option, record, err);
     case OPTION_INTEGER:
         if (lua_isinteger(L, -1))
             return add_integer(option, lua_tointeger(L, -1), record, err);
@@ -144,7 +143,9 @@ static bool encode_fields(lua_State *L, int table, const struct option *options,
             size_t before = record->size;
             if (!add_field(L, option, record, err))
                 return false;
-            if (option->choices && !choice_is_good(option, record_get((struct slice){record->data + before, record->size - before}, option->name)))
+            if (option->choices
+                && !choice_is_good(
+                    option, record_get((struct slice){record->data + before, record->size - before}, option->name)))
                 return err_set(err, "`%s` must be one of %s", option->name, option->choices);
         } else if (option->is_required) {
             return err_set(err, "`%s` is missing: %s", option->name, option->help);
@@ -196,7 +197,8 @@ static bool prepare(struct run *run, struct asked *asked, struct slice fields, s
                       .file = release_file_of,
                       .list = list_files_of,
                       .context = run};
-    return asked->verb->prepare(&ask, &asked->fields, err) && (!asked->fields.is_over || err_set(err, "it is too large"));
+    return asked->verb->prepare(&ask, &asked->fields, err)
+           && (!asked->fields.is_over || err_set(err, "it is too large"));
 }
 
 static bool collect(struct run *run, struct connection *connection, const struct verb *verb, struct slice fields,
@@ -216,8 +218,12 @@ static bool collect(struct run *run, struct connection *connection, const struct
     effect_make_id(run->instance->release->name, slice_of(run->id), instance_step_name(run->instance, run->step),
                    run->position, asked->id);
     run->asked_count++;
-    if (!prepare(run, asked, fields, err))
+    if (!prepare(run, asked, fields, err)) { /* the flow may catch the error and go on: nothing of it stays */
+        buf_clear(&asked->fields);
+        buf_clear(&asked->as_said);
+        run->asked_count--;
         return false;
+    }
     run->position++;
     return true;
 }
@@ -238,7 +244,8 @@ static int call_verb(lua_State *L)
         return luaL_error(L, "%s.%s takes one table of fields: %s.%s { ... }", connection->name, verb->name,
                           connection->name, verb->name);
     struct buf fields = BUF_INIT(FIELDS_MAX);
-    bool ok = encode_fields(L, 1, verb->fields, &fields, &err) && collect(run, connection, verb, buf_slice(&fields), &err);
+    bool ok =
+        encode_fields(L, 1, verb->fields, &fields, &err) && collect(run, connection, verb, buf_slice(&fields), &err);
     buf_clear(&fields);
     if (!ok)
         raise_about(L, connection, verb->name, &err);
@@ -261,8 +268,8 @@ static int call_query(lua_State *L)
     if (lua_gettop(L) != 1 || !lua_istable(L, 1))
         return luaL_error(L, "%s.%s takes one table of fields", connection->name, query->name);
     if (!lua_isyieldable(L))
-        return luaL_error(L, "%s.%s reads, and cannot do so inside of a comparator or a gsub function", connection->name,
-                          query->name);
+        return luaL_error(L, "%s.%s reads, and cannot do so inside of a comparator or a gsub function",
+                          connection->name, query->name);
     buf_reset(&run->query_fields);
     if (!encode_fields(L, 1, query->fields, &run->query_fields, &err))
         raise_about(L, connection, query->name, &err);

@@ -54,7 +54,7 @@ static void source_free(struct flow_source *source)
 
 static void free_if_done(struct flow_source *source)
 {
-    if (!source->is_retired || source->outstanding || source->remembered)
+    if (!source->is_retired || source->outstanding || source->remembering)
         return;
     for (struct flow_source **at = &source->flow->sources; *at; at = &(*at)->next) {
         if (*at == source) {
@@ -74,6 +74,11 @@ void source_answered(struct flow_source *source)
 static void start_listening(struct flow_source *source)
 {
     struct err err = ERR_INIT;
+    const char *refusal = lane_refusal(source->source.connection->lane);
+    if (refusal) { /* its adapter was never opened */
+        source_says(&source->source, SOURCE_REFUSED, "%s", refusal);
+        return;
+    }
     source->is_listening = true;
     source->state = SOURCE_STARTING;
     snprintf(source->text, sizeof source->text, "starting");
@@ -140,10 +145,9 @@ void source_says(struct source *source, enum source_state state, const char *for
 static void on_remembered(void *context)
 {
     struct flow_source *source = context;
-    void (*done)(struct source *) = source->remembered;
-    source->remembered = NULL;
-    if (!source->is_retired)
-        done(&source->source);
+    /* Asked again meanwhile (the link was lost and came back): only the last is what the adapter waits for. */
+    if (--source->remembering == 0 && !source->is_retired)
+        source->remembered(&source->source);
     free_if_done(source);
 }
 
@@ -153,6 +157,7 @@ void source_remember(struct source *source, struct slice memory, void (*done)(st
     struct change *change = change_new(on_remembered, from);
     struct store_key key = memory_key(from);
     from->remembered = done;
+    from->remembering++;
     set_memory(from, memory);
     change_put(change, TABLE_SOURCES, store_key_slice(&key), memory);
     store_commit(from->flow->context->store, change);
@@ -179,8 +184,8 @@ static bool serves(const struct flow_source *source, const struct manifest *mani
                    const struct manifest_source *wanted)
 {
     return !source->is_retired && strcmp(source->source.connection->name, wanted->connection) == 0
-        && source->source.body_limit == manifest->body_limit
-        && settings_equal(source->source.settings, wanted->settings);
+           && source->source.body_limit == manifest->body_limit
+           && settings_equal(source->source.settings, wanted->settings);
 }
 
 static bool is_served(const struct flow *flow, const struct manifest *manifest, const struct manifest_source *wanted)
@@ -255,10 +260,10 @@ void flow_wake(struct flow *flow)
 
 void flow_retry(struct flow *flow, struct change *change, struct slice item, const char *key)
 {
-    struct arrival *arrival = inbox_add(flow, change, record_get(item, "event"), key,
+    struct arrival *arrival = inbox_add(flow, change, record_get(item, "event"), record_get(item, "id"), key,
                                         record_get_integer(item, "received_ms", clock_now_ms()), 0, 0);
     if (arrival)
-        arrival->is_on_disk = false; /* looked for again shortly after the change is on disk */
+        arrival->is_taken_back = true;
 }
 
 void flow_discard(struct flow *flow, struct change *change)
@@ -367,7 +372,8 @@ static void say_sources(const struct flow *flow, struct flow_view *view)
         if (source->state == SOURCE_REFUSED)
             view->is_refused = true;
         if (source->is_listening || source->state == SOURCE_REFUSED)
-            snprintf(view->source_state + used, sizeof view->source_state - used, "%s%s", used ? "; " : "", source->text);
+            snprintf(view->source_state + used, sizeof view->source_state - used, "%s%s", used ? "; " : "",
+                     source->text);
     }
 }
 

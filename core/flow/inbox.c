@@ -1,7 +1,7 @@
 /* inbox.c - events that are ours and wait to run: a read said later, an earlier one of their key waits, or a person
  * took them back from the held
  *
- *      row = record: event (record), received_ms, attempts, due_ms, key
+ *      row = record: event (record), received_ms, attempts, due_ms, id, key
  *
  * At most INBOX_WINDOW of them are in memory.  While there are more on disk, every new event goes behind them, because
  * nobody can tell whether one of its key is among them. */
@@ -84,38 +84,40 @@ bool inbox_blocks(const struct flow *flow, const char *key)
     return flow->inbox_read != flow->inbox_next || map_get(&flow->inbox.heads, slice_of(key));
 }
 
-static void put_row(struct flow *flow, struct change *change, uint64_t number, struct slice record, struct slice key,
-                    int64_t received_ms, unsigned attempts, int64_t due_ms)
+static void put_row(struct flow *flow, struct change *change, uint64_t number, struct slice record, struct slice id,
+                    struct slice key, int64_t received_ms, unsigned attempts, int64_t due_ms)
 {
     struct buf row = BUF_INIT(ROW_MAX);
     struct store_key row_key = key_of(flow, number);
     record_add_integer(&row, "received_ms", received_ms);
     record_add_integer(&row, "attempts", attempts);
     record_add_integer(&row, "due_ms", due_ms);
+    record_add_text(&row, "id", id);
     record_add_text(&row, "key", key);
     record_add_text(&row, "event", record);
     change_put(change, TABLE_INBOX, store_key_slice(&row_key), buf_slice(&row));
     buf_clear(&row);
 }
 
-struct arrival *inbox_add(struct flow *flow, struct change *change, struct slice record, const char *key,
-                          int64_t received_ms, unsigned attempts, int64_t due_ms)
+struct arrival *inbox_add(struct flow *flow, struct change *change, struct slice record, struct slice id,
+                          const char *key, int64_t received_ms, unsigned attempts, int64_t due_ms)
 {
     uint64_t number = flow->inbox_next;
     bool fits = flow->inbox_read == number && flow->inbox.count < INBOX_WINDOW;
     flow->inbox_next++;
     flow->inbox_rows++;
-    put_row(flow, change, number, record, slice_of(key), received_ms, attempts, due_ms);
+    put_row(flow, change, number, record, id, slice_of(key), received_ms, attempts, due_ms);
     return fits ? add_to_window(flow, number, slice_of(key), received_ms, attempts, due_ms) : NULL;
 }
 
-void inbox_again(struct arrival *arrival, struct change *change, struct slice record, int64_t received_ms, int64_t due_ms)
+void inbox_again(struct arrival *arrival, struct change *change, struct slice record, struct slice id,
+                 int64_t received_ms, int64_t due_ms)
 {
     arrival->attempts++;
-    arrival->is_on_disk = false;
+    arrival->is_on_disk = arrival->is_taken_back = false;
     arrival->entry.due_ms = due_ms;
-    put_row(arrival->flow, change, arrival->entry.number, record, arrival->entry.key, received_ms, arrival->attempts,
-            due_ms);
+    put_row(arrival->flow, change, arrival->entry.number, record, id, arrival->entry.key, received_ms,
+            arrival->attempts, due_ms);
     window_delay(&arrival->flow->inbox, &arrival->entry);
 }
 
@@ -147,10 +149,13 @@ void inbox_work(struct flow *flow)
         struct arrival *arrival = (struct arrival *)entry;
         struct store_key key = key_of(flow, entry->number);
         struct slice row;
+        bool has_row = store_get(flow->context->store, TABLE_INBOX, store_key_slice(&key), &row);
+        if (arrival->is_taken_back && has_row)
+            arrival->is_on_disk = true;
         if (!arrival->is_on_disk || map_get(&flow->lines, entry->key)) {
             entry->due_ms = now_ms + 20; /* its change, or the run of an earlier event, is under way */
             window_delay(&flow->inbox, entry);
-        } else if (store_get(flow->context->store, TABLE_INBOX, store_key_slice(&key), &row)) {
+        } else if (has_row) {
             admit_arrival(flow, arrival, row);
         } else {
             inbox_gone(arrival);

@@ -8,8 +8,8 @@
 #include "core/lane/lane.h"
 #include "core/lane/window.h"
 
-#define INBOX_WINDOW 2000      /* events of the inbox in memory */
-#define TRAIL_ITEMS 8          /* kept for each key and flow */
+#define INBOX_WINDOW 2000 /* events of the inbox in memory */
+#define TRAIL_ITEMS 8     /* kept for each key and flow */
 #define TRAIL_BYTES 16384
 #define TRAIL_KEPT_MS ((int64_t)30 * 86400000)
 #define RATE_SECONDS 10
@@ -17,8 +17,8 @@
 enum flow_counter {
     COUNT_RECEIVED, /* events that became ours, or were settled */
     COUNT_FINISHED,
-    COUNT_REPEAT,   /* skipped: seen before */
-    COUNT_DROPPED,  /* skipped: the gate was off, and the manifest says drop */
+    COUNT_REPEAT,  /* skipped: seen before */
+    COUNT_DROPPED, /* skipped: the gate was off, and the manifest says drop */
     COUNT_EXPIRED,
     COUNT_DISCARDED, /* skipped: held, and a person discarded it */
     COUNT_FAILED,    /* became held: not part of the balance, which counts the held themselves */
@@ -27,16 +27,17 @@ enum flow_counter {
 extern const char *const flow_counter_names[FLOW_COUNTERS];
 
 struct flow_source {
-    struct source source;      /* what the adapter sees */
+    struct source source; /* what the adapter sees */
     struct flow *flow;
     struct instance *instance; /* kept: its manifest owns the settings */
     struct buf memory;         /* behind source.memory */
     enum source_state state;
     char text[200];
-    unsigned outstanding;      /* events that are not answered yet */
+    unsigned outstanding; /* events that are not answered yet */
     bool is_listening;
-    bool is_retired;           /* a newer release replaced it: freed when nothing is outstanding */
-    void (*remembered)(struct source *source); /* of the source_remember under way */
+    bool is_retired;                           /* a newer release replaced it: freed when nothing is outstanding */
+    unsigned remembering;                      /* source_remember under way */
+    void (*remembered)(struct source *source); /* of the last of them */
     struct flow_source *next;
 };
 
@@ -64,10 +65,11 @@ struct line {
 
 /* An event in the inbox, as the window has it. */
 struct arrival {
-    struct entry entry;  /* first: an entry of the window is an arrival */
+    struct entry entry; /* first: an entry of the window is an arrival */
     struct flow *flow;
     unsigned attempts;
-    bool is_on_disk;     /* its change is committed */
+    bool is_on_disk;    /* its change is committed */
+    bool is_taken_back; /* from the held: its row tells when it is on disk */
 };
 
 struct flow {
@@ -76,23 +78,23 @@ struct flow {
     struct instance *live;
     bool is_on;
     struct flow_source *sources;
-    struct map pending;     /* event id -> the job that is not on disk yet */
-    struct map lines;       /* key -> line */
-    unsigned under_way;     /* jobs in all */
+    struct map pending; /* event id -> the job that is not on disk yet */
+    struct map lines;   /* key -> line */
+    unsigned under_way; /* jobs in all */
 
     struct window inbox;
-    uint64_t inbox_next;    /* number for the next row */
-    uint64_t inbox_read;    /* the window has everything below */
-    uint64_t inbox_rows;    /* in the store, as of what was decided */
+    uint64_t inbox_next; /* number for the next row */
+    uint64_t inbox_read; /* the window has everything below */
+    uint64_t inbox_rows; /* in the store, as of what was decided */
     bool is_woken;
     uv_prepare_t before_wait;
-    uv_timer_t timer;       /* for the next due event of the inbox */
-    unsigned handles;       /* that are not closed yet */
+    uv_timer_t timer; /* for the next due event of the inbox */
+    unsigned handles; /* that are not closed yet */
 
     char counter_keys[FLOW_COUNTERS][NAME_MAX_BYTES + 32];
     uint64_t counts[FLOW_COUNTERS]; /* as of what was decided */
     unsigned seconds[RATE_SECONDS];
-    int64_t second;                 /* of the newest in `seconds` */
+    int64_t second; /* of the newest in `seconds` */
 };
 
 /* admit.c */
@@ -114,10 +116,11 @@ void flow_count(struct flow *flow, struct change *change, enum flow_counter coun
 void inbox_open(struct flow *flow);
 void inbox_work(struct flow *flow);
 bool inbox_blocks(const struct flow *flow, const char *key); /* an event of this key must go behind others there */
-struct arrival *inbox_add(struct flow *flow, struct change *change, struct slice record, const char *key,
-                          int64_t received_ms, unsigned attempts, int64_t due_ms);
-void inbox_again(struct arrival *arrival, struct change *change, struct slice record, int64_t received_ms,
-                 int64_t due_ms); /* the row, rewritten with one attempt more */
+/* `id`: of the run, which it keeps where the manifest finds none in the event. */
+struct arrival *inbox_add(struct flow *flow, struct change *change, struct slice record, struct slice id,
+                          const char *key, int64_t received_ms, unsigned attempts, int64_t due_ms);
+void inbox_again(struct arrival *arrival, struct change *change, struct slice record, struct slice id,
+                 int64_t received_ms, int64_t due_ms);             /* the row, rewritten with one attempt more */
 void inbox_remove(struct arrival *arrival, struct change *change); /* the row; the window by inbox_gone */
 void inbox_gone(struct arrival *arrival);
 void inbox_free(struct flow *flow);

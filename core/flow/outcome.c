@@ -116,7 +116,8 @@ static void add_trail(struct job *job, struct change *change, const char *outcom
     struct store_key key = STORE_KEY_INIT;
     store_key_add_text(&key, run->key);
     store_key_add_text(&key, job->flow->name);
-    change_push(change, store_key_slice(&key), clock_now_ms() + TRAIL_KEPT_MS, buf_slice(&item), TRAIL_ITEMS, TRAIL_BYTES);
+    change_push(change, store_key_slice(&key), clock_now_ms() + TRAIL_KEPT_MS, buf_slice(&item), TRAIL_ITEMS,
+                TRAIL_BYTES);
     buf_clear(&item);
 }
 
@@ -162,6 +163,8 @@ static uint64_t put_held(struct job *job, struct change *change, const char *rea
     size_t first = strcspn(reason, "\n");
     record_add_text(&item, "event", job->record);
     record_add_integer(&item, "received_ms", received_ms);
+    if (run && run->id)
+        record_add_text(&item, "id", slice_of(run->id));
     record_add_text(&row, "kind", slice_of("event"));
     record_add_integer(&row, "at", clock_now_ms());
     record_add_text(&row, "reason", (struct slice){reason, first});
@@ -223,9 +226,10 @@ void outcome_to_inbox(struct job *job, const char *why)
     struct change *change = change_new(on_in_inbox, job);
     job->is_ended = true;
     if (is_again) {
-        inbox_again(job->arrival, change, job->record, job->arrival->entry.asked_ms, due_ms);
+        inbox_again(job->arrival, change, job->record, slice_of(job->run->id), job->arrival->entry.asked_ms, due_ms);
     } else {
-        job->arrival = inbox_add(flow, change, job->record, job->run->key, job->event->received_ms, attempts, due_ms);
+        job->arrival = inbox_add(flow, change, job->record, slice_of(job->run->id), job->run->key,
+                                 job->event->received_ms, attempts, due_ms);
         flow_count(flow, change, COUNT_RECEIVED);
         mark_seen(job, change);
     }

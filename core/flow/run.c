@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/utf8.h"
+#include "core/lane/lane.h"
 #include "core/lua/json.h"
 
 #include <lauxlib.h>
@@ -12,6 +13,7 @@
 
 #define TRAIL_MAX ((size_t)64 << 10) /* bytes */
 #define WHY_MAX 300                  /* bytes of a step's `why` that are kept */
+#define TIME_MOST_MS 253402300799999 /* the end of the year 9999 */
 
 /* A question lives until the adapter answers it, also when its run is gone by then. */
 struct asking {
@@ -76,7 +78,7 @@ static bool is_json(struct slice content_type)
     text[strcspn(text, "; ")] = '\0';
     size_t size = strlen(text);
     return size == 0 || strcasecmp(text, "application/json") == 0 || strcasecmp(text, "text/json") == 0
-        || (size > 5 && strcasecmp(text + size - 5, "+json") == 0);
+           || (size > 5 && strcasecmp(text + size - 5, "+json") == 0);
 }
 
 static bool push_body(lua_State *L, const struct manifest *manifest, struct slice record, struct err *err)
@@ -181,15 +183,18 @@ static char *take_text(lua_State *L, const char *what, const char *path, struct 
     } else if (lua_type(L, -1) == LUA_TSTRING) {
         text.data = lua_tolstring(L, -1, &text.size);
     } else {
-        err_set(err, "the event has no %s: %s is %s", what, path, lua_isnil(L, -1) ? "missing" : "neither a text nor an integer");
+        err_set(err, "the event has no %s: %s is %s", what, path,
+                lua_isnil(L, -1) ? "missing" : "neither a text nor an integer");
         return NULL;
     }
     bool is_clean = text.size > 0 && text.size <= KEY_MAX_BYTES && utf8_is_valid(text);
     for (size_t i = 0; is_clean && i < text.size; i++)
         is_clean = (unsigned char)text.data[i] >= 0x20 && text.data[i] != 0x7f;
     if (!is_clean) {
-        err_set(err, "the event's %s (%s) has %zu bytes or control characters in it; allowed are 1 to %d bytes of plain text",
-                what, path, text.size, KEY_MAX_BYTES);
+        err_set(
+            err,
+            "the event's %s (%s) has %zu bytes or control characters in it; allowed are 1 to %d bytes of plain text",
+            what, path, text.size, KEY_MAX_BYTES);
         return NULL;
     }
     return mem_copy(text);
@@ -203,23 +208,32 @@ static char *text_at(lua_State *L, const char *what, const char *path, struct er
     return text;
 }
 
+/* Of a source or a body, so anything may be in it; what is computed with it must not overflow. */
+static bool time_is_good(int64_t ms)
+{
+    return ms >= 0 && ms <= TIME_MOST_MS;
+}
+
 static bool find_time(lua_State *L, struct run *run, struct slice record, struct err *err)
 {
     const char *path = run->instance->manifest->time_path;
     run->time_ms = record_get_integer(record, "time_ms", run->received_ms);
+    if (!time_is_good(run->time_ms))
+        run->time_ms = run->received_ms;
     if (!path)
         return true;
     push_path(L, path);
     bool ok = true;
     size_t size;
     if (lua_isinteger(L, -1)) /* seconds or milliseconds: nothing that happens now is before 1973 in milliseconds */
-        run->time_ms = lua_tointeger(L, -1) < 100000000000 ? lua_tointeger(L, -1) * 1000 : lua_tointeger(L, -1);
+        run->time_ms = lua_tointeger(L, -1) < 100000000000 && lua_tointeger(L, -1) > 0 ? lua_tointeger(L, -1) * 1000
+                                                                                       : lua_tointeger(L, -1);
     else if (lua_type(L, -1) == LUA_TSTRING) {
         const char *text = lua_tolstring(L, -1, &size);
-        ok = clock_parse(text, size, &run->time_ms) || err_set(err, "%s is not a time such as 2026-11-22T09:41:07Z", path);
+        ok = clock_parse(text, size, &run->time_ms);
     }
     lua_pop(L, 1);
-    return ok;
+    return (ok && time_is_good(run->time_ms)) || err_set(err, "%s is not a time such as 2026-11-22T09:41:07Z", path);
 }
 
 static int set_names(lua_State *L)
@@ -274,7 +288,8 @@ static bool fail(struct run *run)
 
 static void add_trail(struct run *run, const char *answer, struct slice why)
 {
-    buf_addf(&run->trail, "%s{\"step\":\"%s\"", run->trail.size ? "," : "", instance_step_name(run->instance, run->step));
+    buf_addf(&run->trail, "%s{\"step\":\"%s\"", run->trail.size ? "," : "",
+             instance_step_name(run->instance, run->step));
     if (answer)
         buf_addf(&run->trail, ",\"answer\":%s", answer);
     if (why.size) {
@@ -326,7 +341,11 @@ static void ask_adapter(struct run *run)
     asking->question = (struct question){
         .connection = run->query_connection, .query = run->query, .fields = buf_slice(&asking->fields)};
     run->asking = asking;
-    run->query_connection->adapter->ask(run->query_connection, &asking->question);
+    const char *refusal = lane_refusal(run->query_connection->lane);
+    if (refusal) /* its adapter was never opened */
+        question_later(&asking->question, "%s", refusal);
+    else
+        run->query_connection->adapter->ask(run->query_connection, &asking->question);
 }
 
 /* Ends the question; the run that waited for it, or NULL. */
@@ -348,11 +367,11 @@ void question_answer(struct question *question, struct slice json)
         run_answer(run, json);
 }
 
-#define FORMAT_TEXT(text)                       \
-    char text[500];                             \
-    va_list args;                               \
-    va_start(args, format);                     \
-    vsnprintf(text, sizeof text, format, args); \
+#define FORMAT_TEXT(text)                                                                                              \
+    char text[500];                                                                                                    \
+    va_list args;                                                                                                      \
+    va_start(args, format);                                                                                            \
+    vsnprintf(text, sizeof text, format, args);                                                                        \
     va_end(args)
 
 void question_later(struct question *question, const char *format, ...)
@@ -379,7 +398,16 @@ static void go_on(struct run *run, int arguments, bool is_new_step)
         *(struct run **)lua_getextraspace(run->thread) = run;
         world_set_now(run->instance->world, run->began_ms);
         switch (world_resume(run->instance->world, run->thread, arguments, is_new_step, &results, &run->err)) {
-        case WORLD_WAITING: ask_adapter(run); return;
+        case WORLD_WAITING:
+            run->is_asking = true;
+            ask_adapter(run);
+            run->is_asking = false;
+            if (!run->has_answer)
+                return;
+            run->has_answer = false; /* at once: a loop, because as many reads as this would fill the stack */
+            arguments = 1;
+            is_new_step = false;
+            continue;
         case WORLD_FAILED: fail(run); return;
         case WORLD_DONE: break;
         }
@@ -441,7 +469,10 @@ void run_answer(struct run *run, struct slice json)
         lua_pushnil(L); /* nothing found is nil in Lua, not json.null */
     }
     lua_xmove(L, run->thread, 1);
-    go_on(run, 1, false);
+    if (run->is_asking)
+        run->has_answer = true;
+    else
+        go_on(run, 1, false);
 }
 
 void run_no_answer(struct run *run, bool is_final, const char *why)

@@ -20,30 +20,32 @@ struct asked {
     const struct verb *verb;
     char id[EFFECT_ID_SIZE];
     int step;
-    struct buf fields;   /* record, as the adapter prepared it */
-    struct buf as_said;  /* record, as the flow said it; only where `keeps_fields` (try, test) */
+    struct buf fields;  /* record, as the adapter prepared it */
+    struct buf as_said; /* record, as the flow said it; only where `keeps_fields` (try, test) */
 };
 
 struct run {
-    struct instance *instance;   /* kept until run_free */
-    lua_State *thread;           /* NULL before the start and after the end */
-    int event_ref;               /* the event's table in the registry */
-    char *id, *key;              /* owned; after run_admit */
-    int64_t time_ms;             /* when the event happened */
+    struct instance *instance; /* kept until run_free */
+    lua_State *thread;         /* NULL before the start and after the end */
+    int event_ref;             /* the event's table in the registry */
+    char *id, *key;            /* owned; after run_admit */
+    int64_t time_ms;           /* when the event happened */
     int64_t received_ms;
-    int64_t began_ms;            /* now() for this run */
-    unsigned attempt;            /* 1, 2, ... */
-    int step;                    /* where it is */
-    unsigned position;           /* effects asked for in this step */
+    int64_t began_ms;  /* now() for this run */
+    unsigned attempt;  /* 1, 2, ... */
+    int step;          /* where it is */
+    unsigned position; /* effects asked for in this step */
     struct asked *asked;
     size_t asked_count;
-    struct buf trail;            /* JSON: the entries of the steps, comma-separated */
-    struct err err;              /* why it failed, or waits */
+    struct buf trail; /* JSON: the entries of the steps, comma-separated */
+    struct err err;   /* why it failed, or waits */
     bool keeps_fields;
-    const struct query *query;   /* the read that the run waits for, while the thread yields */
+    const struct query *query; /* the read that the run waits for, while the thread yields */
     struct connection *query_connection;
     struct buf query_fields;
-    struct asking *asking;       /* while the adapter has the question */
+    struct asking *asking; /* while the adapter has the question */
+    bool is_asking;        /* inside of the adapter's `ask` (or of `answer`) */
+    bool has_answer;       /* it came before `ask` returned, and is on top of the thread */
     /* How reads are answered instead of asking the adapter; NULL: the adapter. For try and test. Calls run_answer. */
     void (*answer)(struct run *run);
     void (*ended)(struct run *run, enum run_outcome outcome); /* once; may be called inside of run_start */

@@ -202,15 +202,17 @@ static void lane_work(struct lane *lane)
             break;
         }
         struct entry *entry = window_take(&lane->window, now_ms);
-        if (!entry)
+        if (!entry) {
+            again_ms = window_next_due(&lane->window);
             break;
+        }
         if (lane->options.rate_per_day)
             lane->allowance -= 1;
         begin((struct work *)entry);
         fill(lane);
     }
-    int64_t due_ms = window_next_due(&lane->window);
-    look_again_at(lane, due_ms < again_ms ? due_ms : again_ms, now_ms);
+    /* With all hands full no timer is needed: the next settlement wakes the lane. */
+    look_again_at(lane, again_ms, now_ms);
 }
 
 static void on_before_wait(uv_prepare_t *prepare)
@@ -295,13 +297,17 @@ struct lane *lane_open(struct store *store, struct held_numbers *held, struct co
     find_place(lane);
     uv_prepare_init(connection->loop, &lane->before_wait);
     lane->before_wait.data = lane;
-    uv_prepare_start(&lane->before_wait, on_before_wait);
-    uv_unref((uv_handle_t *)&lane->before_wait);
     uv_timer_init(connection->loop, &lane->timer);
     lane->timer.data = lane;
     lane->is_woken = true;
     connection->lane = lane;
     return lane;
+}
+
+void lane_start(struct lane *lane)
+{
+    uv_prepare_start(&lane->before_wait, on_before_wait);
+    uv_unref((uv_handle_t *)&lane->before_wait);
 }
 
 void lane_stop(struct lane *lane)
@@ -318,6 +324,11 @@ void lane_refuse(struct lane *lane, const char *why)
 {
     lane->is_refused = true;
     snprintf(lane->text, sizeof lane->text, "%s", why);
+}
+
+const char *lane_refusal(const struct lane *lane)
+{
+    return lane && lane->is_refused ? lane->text : NULL;
 }
 
 static void free_work(void *context, struct slice key, void *value)

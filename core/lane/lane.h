@@ -27,10 +27,14 @@ struct lane_options {
 
 struct lane *lane_open(struct store *store, struct held_numbers *held, struct connection *connection,
                        const struct lane_options *options);
+/* Begins to deliver.  After the adapter's open: libuv runs prepare handles in the reverse order of their start, and what a
+ * lane hands over just before the loop waits must still be sent by the adapter's own prepare handle, in the same round. */
+void lane_start(struct lane *lane);
 void lane_close(struct lane *lane); /* call after the connection was closed; what was under way stays in the store */
 void lane_stop(struct lane *lane);  /* begins nothing more */
 bool lane_is_idle(const struct lane *lane); /* nothing is under way */
 void lane_refuse(struct lane *lane, const char *why); /* delivers nothing: the connection may not be opened */
+const char *lane_refusal(const struct lane *lane);    /* why; NULL: it is not refused */
 
 /* The number for the next effect of this lane; its row must be committed in the order of these calls. */
 uint64_t lane_next_number(struct lane *lane);

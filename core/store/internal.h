@@ -25,16 +25,16 @@ enum note_kind { NOTE_DONE, NOTE_STATE, NOTE_GROW, NOTE_ENDED };
 struct note {
     struct mail mail;
     enum note_kind kind;
-    struct mail *changes;  /* NOTE_DONE: committed, in order */
+    struct mail *changes;   /* NOTE_DONE: committed, in order */
     enum store_state state; /* NOTE_STATE */
     char why[200];          /* NOTE_STATE */
     size_t map_bytes;       /* NOTE_GROW: wanted */
 };
 
 struct store {
-    char *folder;                 /* DATA */
-    int lock_fd;                  /* of DATA/lock: one daemon a folder */
-    int64_t limit_bytes;          /* the most that the map may grow to, slack for leaving work apart */
+    char *folder;        /* DATA */
+    int lock_fd;         /* of DATA/lock: one daemon a folder */
+    int64_t limit_bytes; /* the most that the map may grow to, slack for leaving work apart */
     void (*on_state)(void *context, enum store_state state, const char *why);
     void *context;
 
@@ -42,36 +42,38 @@ struct store {
     MDB_dbi tables[TABLE_COUNT];
 
     /* loop thread */
-    uv_async_t notes_arrived;     /* wakes the loop for `notes` */
-    uv_prepare_t before_wait;     /* lets go of the read transaction before the loop waits */
-    MDB_txn *reader;              /* reset while the loop waits */
-    bool reader_is_live;          /* renewed and not yet reset */
-    unsigned pictures;            /* open; the map cannot grow before they are closed */
-    size_t grow_to;               /* bytes that the store thread waits for, 0: nothing */
-    enum store_state state;       /* as last told */
-    bool has_ended;               /* the store thread told that it is gone */
-    unsigned handles;             /* that are not closed yet */
+    uv_async_t notes_arrived; /* wakes the loop for `notes` */
+    uv_prepare_t before_wait; /* lets go of the read transaction before the loop waits */
+    MDB_txn *reader;          /* reset while the loop waits */
+    bool reader_is_live;      /* renewed and not yet reset */
+    unsigned pictures;        /* open; the map cannot grow before they are closed */
+    size_t grow_to;           /* bytes that the store thread waits for, 0: nothing */
+    enum store_state state;   /* as last told */
+    bool has_ended;           /* the store thread told that it is gone */
+    unsigned handles;         /* that are not closed yet */
 
     /* between the two */
-    struct mailbox changes;       /* to the store thread */
-    struct mailbox notes;         /* to the loop thread */
-    struct mail stop;             /* put into `changes`: the last one */
+    struct mailbox changes; /* to the store thread */
+    struct mailbox notes;   /* to the loop thread */
+    struct mail stop;       /* put into `changes`: the last one */
     pthread_t thread;
-    pthread_mutex_t grow_mutex;   /* guards has_grown */
+    pthread_mutex_t grow_mutex; /* guards has_grown */
     pthread_cond_t grown;
     bool has_grown;
-    _Atomic int64_t used_bytes;   /* as measured by the store thread */
+    _Atomic int64_t used_bytes; /* as measured by the store thread */
+    _Atomic bool is_closing;    /* the store thread waits for room no more */
 
     /* store thread */
-    size_t map_bytes;             /* size of the map now */
+    size_t map_bytes;                         /* size of the map now */
     struct store_key sweep_from[TABLE_COUNT]; /* where the sweeper goes on */
-    int64_t swept_ns;             /* when it last looked */
-    enum store_state told;        /* the state last told to the loop */
+    int64_t swept_ns;                         /* when it last looked */
+    enum store_state told;                    /* the state last told to the loop */
 };
 
-void *store_thread(void *store);                              /* writer.c */
-void sweep_if_due(struct store *store);                       /* sweep.c */
-void store_tell(struct store *store, struct note *note);      /* writer.c */
+void *store_thread(void *store);              /* writer.c */
+bool sweep_is_due(const struct store *store); /* sweep.c */
+void sweep_if_due(struct store *store);
+void store_tell(struct store *store, struct note *note); /* writer.c */
 
 static inline MDB_val to_val(struct slice slice)
 {

@@ -16,10 +16,9 @@
 #define FIRST_MAP_BYTES ((size_t)16 << 20)
 
 static const char *const table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",         [TABLE_RELEASES] = "releases", [TABLE_GATES] = "gates",
-    [TABLE_AUDIT] = "audit",       [TABLE_SOURCES] = "sources",   [TABLE_INBOX] = "inbox",
-    [TABLE_SEEN] = "seen",         [TABLE_OUTBOX] = "outbox",     [TABLE_ATTEMPTS] = "attempts",
-    [TABLE_RECEIPTS] = "receipts", [TABLE_HELD] = "held",         [TABLE_TRAILS] = "trails",
+    [TABLE_META] = "meta",         [TABLE_RELEASES] = "releases", [TABLE_GATES] = "gates", [TABLE_AUDIT] = "audit",
+    [TABLE_SOURCES] = "sources",   [TABLE_INBOX] = "inbox",       [TABLE_SEEN] = "seen",   [TABLE_OUTBOX] = "outbox",
+    [TABLE_ATTEMPTS] = "attempts", [TABLE_RECEIPTS] = "receipts", [TABLE_HELD] = "held",   [TABLE_TRAILS] = "trails",
     [TABLE_COUNTERS] = "counters"};
 
 /* The lock is a file of our own, outside of LMDB's folder: closing LMDB's own files would drop LMDB's locks. */
@@ -35,8 +34,9 @@ static bool take_lock(struct store *store, enum store_failure *failure, struct e
         ssize_t size = read(store->lock_fd, pid, sizeof pid - 1);
         pid[size > 0 ? size : 0] = '\0';
         *failure = STORE_IN_USE;
-        return err_set(err, "%s: another headgate%s%s uses this data folder; stop it first, or give this one a folder of "
-                            "its own (`data:` in headgate.yaml)",
+        return err_set(err,
+                       "%s: another headgate%s%s uses this data folder; stop it first, or give this one a folder of "
+                       "its own (`data:` in headgate.yaml)",
                        store->folder, pid[0] ? " with process id " : "", pid);
     }
     if (ftruncate(store->lock_fd, 0) != 0 || dprintf(store->lock_fd, "%d", (int)getpid()) < 0)
@@ -56,10 +56,10 @@ static bool check_schema(struct store *store, MDB_txn *txn, struct err *err)
     if (status != 0)
         return err_set(err, "%s", mdb_strerror(status));
     return slice_is(from_val(value), STORE_SCHEMA)
-        || err_set(err,
-                   "it was written with schema %.*s, this headgate knows schema " STORE_SCHEMA
-                   "; run the version that wrote it, or a newer one",
-                   SLICE_ARG(from_val(value)));
+           || err_set(err,
+                      "it was written with schema %.*s, this headgate knows schema " STORE_SCHEMA
+                      "; run the version that wrote it, or a newer one",
+                      SLICE_ARG(from_val(value)));
 }
 
 static bool open_tables(struct store *store, struct err *err)
@@ -246,6 +246,7 @@ static void on_closed(uv_handle_t *handle)
 
 void store_close(struct store *store)
 {
+    atomic_store(&store->is_closing, true);
     mailbox_put(&store->changes, &store->stop);
     while (!store->has_ended) {
         for (struct mail *mail = mailbox_wait(&store->notes, 1000); mail;) {

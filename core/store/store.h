@@ -65,7 +65,8 @@ enum store_failure { STORE_FAILED, STORE_IN_USE };
 /* Opens, or makes, the store and starts its thread.  `failure` tells why it is NULL. */
 struct store *store_open(uv_loop_t *loop, const struct store_options *options, enum store_failure *failure,
                          struct err *err);
-/* Commits what was handed over, then closes.  Its `done` functions are still called. */
+/* Commits what was handed over, then closes.  Its `done` functions are still called; but not those of changes for which
+ * there is no room even now: these are given up.  No picture may be open. */
 void store_close(struct store *store);
 enum store_state store_get_state(const struct store *store);
 int64_t store_used_bytes(const struct store *store); /* pages in use, some seconds old at most */
@@ -74,15 +75,16 @@ int64_t store_used_bytes(const struct store *store); /* pages in use, some secon
 
 struct change {
     struct mail mail;
-    struct buf ops;                /* encoded operations */
-    void (*done)(void *context);   /* on the loop thread, once it is on disk; may be NULL */
+    struct buf ops;              /* encoded operations */
+    void (*done)(void *context); /* on the loop thread, once it is on disk; may be NULL */
     void *context;
 };
 
 struct change *change_new(void (*done)(void *context), void *context);
 void change_put(struct change *change, enum table table, struct slice key, struct slice value);
 /* The same for a table with expiry: `expires_ms` goes in front of the value. */
-void change_put_until(struct change *change, enum table table, struct slice key, int64_t expires_ms, struct slice value);
+void change_put_until(struct change *change, enum table table, struct slice key, int64_t expires_ms,
+                      struct slice value);
 void change_delete(struct change *change, enum table table, struct slice key);
 void change_count(struct change *change, const char *counter, int64_t difference);
 /* Adds `item` at the end of a list row (TABLE_TRAILS), which keeps the last `most` items within `bytes`. */
@@ -96,7 +98,8 @@ void change_drop(struct change *change);                       /* instead of com
 /* Lent until the loop thread waits again, or the next store_refresh. */
 bool store_get(struct store *store, enum table table, struct slice key, struct slice *value);
 bool store_get_until(struct store *store, enum table table, struct slice key, int64_t *expires_ms, struct slice *value);
-/* Rows whose key begins with `prefix`, from `from` (or the prefix where empty) on, in order; `each` returns false to stop. */
+/* Rows whose key begins with `prefix`, from `from` (or the prefix where empty) on, in order; `each` returns false to
+ * stop. */
 void store_scan(struct store *store, enum table table, struct slice prefix, struct slice from,
                 bool (*each)(void *context, struct slice key, struct slice value), void *context);
 /* The last key that begins with `prefix`; false: none. */
@@ -123,12 +126,15 @@ struct store_key {
     size_t size;
 };
 
-#define STORE_KEY_INIT {.size = 0}
+#define STORE_KEY_INIT                                                                                                 \
+    {                                                                                                                  \
+        .size = 0                                                                                                      \
+    }
 /* Appends; too long is a bug of the caller and ends the process: whoever makes keys from input checks it before. */
 void store_key_add(struct store_key *key, struct slice part);
-void store_key_add_text(struct store_key *key, const char *part); /* with its terminating zero */
+void store_key_add_text(struct store_key *key, const char *part);  /* with its terminating zero */
 void store_key_add_number(struct store_key *key, uint64_t number); /* 8 bytes, big endian: sorts */
-uint64_t store_key_number(struct slice key);                      /* of the last 8 bytes */
+uint64_t store_key_number(struct slice key);                       /* of the last 8 bytes */
 
 static inline struct slice store_key_slice(const struct store_key *key)
 {

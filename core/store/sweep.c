@@ -9,8 +9,8 @@
 
 #include <endian.h>
 
-#define LOOK_ROWS 2000   /* looked at in one slice */
-#define DELETE_ROWS 400  /* deleted in one slice */
+#define LOOK_ROWS 2000  /* looked at in one slice */
+#define DELETE_ROWS 400 /* deleted in one slice */
 #define INTERVAL_NS 1000000000
 
 static const enum table swept[] = {TABLE_SEEN, TABLE_RECEIPTS, TABLE_TRAILS};
@@ -46,10 +46,15 @@ static size_t sweep_slice(MDB_txn *txn, MDB_dbi table, struct store_key *from)
     return deleted;
 }
 
+bool sweep_is_due(const struct store *store)
+{
+    return clock_mono_ns() - store->swept_ns >= INTERVAL_NS;
+}
+
 void sweep_if_due(struct store *store)
 {
     int64_t now_ns = clock_mono_ns();
-    if (now_ns - store->swept_ns < INTERVAL_NS)
+    if (!sweep_is_due(store))
         return;
     MDB_txn *txn;
     if (mdb_txn_begin(store->env, NULL, 0, &txn) != 0)

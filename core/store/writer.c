@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BATCH_BYTES ((size_t)8 << 20) /* of operations in one transaction */
-#define RETRY_MS 500                  /* between tries while there is no room */
-#define COUNTERS_MAX 256              /* different counters gathered before they are written */
+#define BATCH_BYTES ((size_t)8 << 20)  /* of operations in one transaction */
+#define RETRY_MS 500                   /* between tries while there is no room */
+#define COUNTERS_MAX 256               /* different counters gathered before they are written */
 #define SLACK_BYTES ((size_t)32 << 20) /* above the limit: for what was already taken in, and for leaving work */
 
 struct counter {
@@ -216,14 +216,17 @@ static void measure(struct store *store)
         tell_state(store, STORE_OK, "there is room in the store");
 }
 
-/* Only the device itself is beyond trying again: what it claims to have synced cannot be trusted any more. */
+/* Only the device itself is beyond trying again: what it claims to have synced cannot be trusted any more.  EIO is not
+ * among these: LMDB says it for a write that ended half way, which is how a disk becomes full.  The next try writes
+ * every page of the batch again; and where the device failed under the meta page itself, it says MDB_PANIC. */
 static bool is_hopeless(int status)
 {
-    return status == EIO || status == MDB_PANIC || status == MDB_CORRUPTED || status == MDB_PAGE_NOTFOUND
-        || status == MDB_INVALID || status == MDB_VERSION_MISMATCH || status == EROFS;
+    return status == MDB_PANIC || status == MDB_CORRUPTED || status == MDB_PAGE_NOTFOUND || status == MDB_INVALID
+           || status == MDB_VERSION_MISMATCH || status == EROFS;
 }
 
-static void write_until_it_holds(struct store *store, struct mail *batch)
+/* False: there is no room, and the store is to be closed.  Nobody was told that any of it is done. */
+static bool write_until_it_holds(struct store *store, struct mail *batch)
 {
     for (;;) {
         int status = write_batch(store, batch);
@@ -232,18 +235,35 @@ static void write_until_it_holds(struct store *store, struct mail *batch)
         if (status == MDB_MAP_FULL && grow(store))
             continue;
         if (is_hopeless(status)) {
-            log_error("store: %s: cannot be written any more (%s); stopping, so that nothing is acknowledged that is not "
-                      "on disk. Check the device, then start again.",
-                      store->folder, mdb_strerror(status));
+            log_error(
+                "store: %s: cannot be written any more (%s); stopping, so that nothing is acknowledged that is not "
+                "on disk. Check the device, then start again.",
+                store->folder, mdb_strerror(status));
             _exit(74);
         }
         char why[200];
-        snprintf(why, sizeof why, "no room to write: %s", mdb_strerror(status));
+        snprintf(why, sizeof why, "cannot write, is there room on the disk? %s", mdb_strerror(status));
         tell_state(store, STORE_FULL, why);
+        if (atomic_load(&store->is_closing)) {
+            log_error("store: closed with changes that could not be written (%s); what they were about is not "
+                      "acknowledged and comes again",
+                      mdb_strerror(status));
+            return false;
+        }
         usleep(RETRY_MS * 1000);
     }
     if (store->told == STORE_FULL)
         measure(store);
+    return true;
+}
+
+static void give_up(struct mail *batch)
+{
+    while (batch) {
+        struct change *change = (struct change *)batch;
+        batch = batch->next;
+        change_drop(change);
+    }
 }
 
 static void tell_done(struct store *store, struct mail *batch)
@@ -276,16 +296,18 @@ static struct mail *next_batch(struct store *store, struct mail **all, bool *is_
 void *store_thread(void *context)
 {
     struct store *store = context;
-    bool is_last = false;
+    bool is_last = false, gave_up = false;
     measure(store);
     int64_t measured_ns = clock_mono_ns();
     while (!is_last) {
-        struct mail *all = mailbox_wait(&store->changes, 1000);
+        struct mail *all = mailbox_wait(&store->changes, sweep_is_due(store) ? 0 : 1000);
         while (all) {
             struct mail *batch = next_batch(store, &all, &is_last);
-            if (batch) {
-                write_until_it_holds(store, batch);
+            if (batch && !gave_up && write_until_it_holds(store, batch)) {
                 tell_done(store, batch);
+            } else if (batch) { /* nothing overtakes: all that is behind it goes the same way */
+                gave_up = true;
+                give_up(batch);
             }
         }
         sweep_if_due(store);
