@@ -25,6 +25,7 @@ OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN),$(SOURCES))) $(BUILD
 SCRIPTS := $(sort $(filter-out %/types.lua,$(wildcard scripts/headgate/*.lua)))
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
 .PHONY: all setup demo test check-fast bench lint format asan tsan install help clean tools units
 .DEFAULT_GOAL := all
@@ -41,7 +42,7 @@ demo: all tools ## play the whole story on this machine: broker, flows, alerts, 
 test: all tools units ## run every test; ends with "N passed, N failed"
 	@BUILD=$(BUILD) tests/run $(T)
 
-bench: all tools ## measure, each figure beside its yardstick
+bench: all tools $(BENCHES) ## measure, each figure beside its yardstick
 	@BUILD=$(BUILD) tests/bench/run
 
 lint: setup ## clang-format, cppcheck, luacheck
@@ -81,6 +82,11 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/tools/%: $(BUILD)/tests/tools/%.o
+	@mkdir -p $(@D)
+	@echo "link  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
 	@echo "link  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -10,51 +10,56 @@ struct tracing {
     json_t *runs;
 };
 
-/* Of an effect that has no receipt: it waits in the outbox, perhaps after attempts. */
-struct searching {
-    struct store *store;
-    const char *id;
-    json_t *effect;
-};
-
-static bool look_at_row(void *context, struct slice key, struct slice row)
+static void add_field(json_t *effect, struct slice record, const char *name)
 {
-    struct searching *searching = context;
-    struct slice attempts;
-    if (!slice_is(record_get(row, "id"), searching->id))
-        return true;
-    json_object_set_new(searching->effect, "state", json_string("waiting"));
-    if (store_get(searching->store, TABLE_ATTEMPTS, key, &attempts)) {
-        json_object_set_new(searching->effect, "state", json_of_field(attempts, "state"));
-        json_object_set_new(searching->effect, "attempts", json_integer(record_get_integer(attempts, "count", 0)));
-        json_object_set_new(searching->effect, "due", json_integer(record_get_integer(attempts, "due_ms", 0)));
-        json_object_set_new(searching->effect, "text", json_of_field(attempts, "text"));
-    }
-    return false;
+    if (record_has(record, name))
+        json_object_set_new(effect, name, json_integer(record_get_integer(record, name, 0)));
 }
 
-static void add_receipt(struct store *store, json_t *effect)
+/* It waits in the outbox, perhaps after attempts. */
+static bool add_waiting(struct store *store, json_t *effect, struct slice key)
 {
-    const char *id = json_string_value(json_object_get(effect, "id"));
-    const char *connection = json_string_value(json_object_get(effect, "connection"));
-    struct slice receipt;
-    int64_t expires_ms;
-    if (!id || !connection)
-        return;
-    if (store_get_until(store, TABLE_RECEIPTS, slice_of(id), &expires_ms, &receipt)) {
-        json_object_set_new(effect, "state", json_of_field(receipt, "outcome"));
-        json_object_set_new(effect, "at", json_integer(record_get_integer(receipt, "at", 0)));
-        json_object_set_new(effect, "attempts", json_integer(record_get_integer(receipt, "attempts", 0)));
-        json_object_set_new(effect, "text", json_of_field(receipt, "text"));
-        if (record_has(receipt, "held"))
-            json_object_set_new(effect, "held", json_integer(record_get_integer(receipt, "held", 0)));
-        return;
+    struct slice row, attempts;
+    if (!store_get(store, TABLE_OUTBOX, key, &row))
+        return false;
+    json_object_set_new(effect, "id", json_of_field(row, "id"));
+    json_object_set_new(effect, "state", json_string("waiting"));
+    if (store_get(store, TABLE_ATTEMPTS, key, &attempts)) {
+        json_object_set_new(effect, "state", json_of_field(attempts, "state"));
+        json_object_set_new(effect, "attempts", json_integer(record_get_integer(attempts, "count", 0)));
+        json_object_set_new(effect, "due", json_integer(record_get_integer(attempts, "due_ms", 0)));
+        json_object_set_new(effect, "text", json_of_field(attempts, "text"));
     }
-    struct store_key prefix = STORE_KEY_INIT;
-    struct searching searching = {store, id, effect};
-    store_key_add_text(&prefix, connection);
-    json_object_set_new(effect, "state", json_string("unknown to the store (its receipt has expired)"));
-    store_scan(store, TABLE_OUTBOX, store_key_slice(&prefix), SLICE_NONE, look_at_row, &searching);
+    return true;
+}
+
+/* ["mail", "send", 17] of the trail, with what became of it; a retry has another number, which is followed. */
+static json_t *effect_json(struct store *store, json_t *asked)
+{
+    const char *connection = json_string_value(json_array_get(asked, 0));
+    uint64_t number = (uint64_t)json_integer_value(json_array_get(asked, 2));
+    json_t *effect = json_pack("{s:s, s:O, s:s, s:s}", "connection", connection, "verb", json_array_get(asked, 1), "id", "",
+                               "state", "forgotten: its receipt has expired");
+    for (int retries = 0; retries < 100; retries++) {
+        struct store_key key = effect_key(connection, number);
+        struct slice receipt;
+        int64_t expires_ms;
+        if (add_waiting(store, effect, store_key_slice(&key))
+            || !store_get_until(store, TABLE_RECEIPTS, store_key_slice(&key), &expires_ms, &receipt))
+            break;
+        if (record_has(receipt, "number")) {
+            number = (uint64_t)record_get_integer(receipt, "number", 0);
+            continue;
+        }
+        json_object_set_new(effect, "id", json_of_field(receipt, "id"));
+        json_object_set_new(effect, "state", json_of_field(receipt, "outcome"));
+        json_object_set_new(effect, "text", json_of_field(receipt, "text"));
+        add_field(effect, receipt, "at");
+        add_field(effect, receipt, "attempts");
+        add_field(effect, receipt, "held");
+        break;
+    }
+    return effect;
 }
 
 static bool add_flow(void *context, struct slice key, struct slice row)
@@ -63,13 +68,14 @@ static bool add_flow(void *context, struct slice key, struct slice row)
     const char *flow = key.data + strlen(key.data) + 1;
     struct slice item;
     for (size_t at = 0; store_list_next(row, &at, &item);) {
-        json_t *run = json_loadb(item.data, item.size, 0, NULL), *effect;
+        json_t *run = json_loadb(item.data, item.size, 0, NULL), *asked, *effects = json_array();
         size_t i;
         if (!run)
             continue;
         json_object_set_new(run, "flow", json_string(flow));
-        json_array_foreach(json_object_get(run, "effects"), i, effect)
-            add_receipt(engine_store(tracing->admin->engine), effect);
+        json_array_foreach(json_object_get(run, "effects"), i, asked)
+            json_array_append_new(effects, effect_json(engine_store(tracing->admin->engine), asked));
+        json_object_set_new(run, "effects", effects);
         json_array_append_new(tracing->runs, run);
     }
     return true;

@@ -97,7 +97,7 @@ static bool take_back(struct changing *changing, struct change *change, struct s
     if (changing->flow)
         flow_retry(changing->flow, change, record_get(row, "item"), key);
     else if (changing->lane)
-        lane_retry(changing->lane, change, record_get(row, "item"));
+        lane_retry(changing->lane, change, record_get(row, "item"), (uint64_t)record_get_integer(row, "number", 0));
     free(flow);
     free(connection);
     free(key);
@@ -129,40 +129,24 @@ void engine_retry_held(struct engine *engine, uint64_t number, const struct auth
     store_commit(engine->store, change);
 }
 
-static void count_discarded(struct engine *engine, struct change *change, struct slice row)
+/* An effect's receipt is the proof that it was refused, by whom and why. What belongs to a flow or connection that is not
+ * here any more is counted all the same. */
+static void put_refusal(struct engine *engine, struct change *change, struct slice row, const struct author *author)
 {
-    char *flow = text_of(row, "flow"), *connection = text_of(row, "connection");
-    char counter[NAME_MAX_BYTES + 32];
-    if (slice_is(record_get(row, "kind"), "event")) {
-        struct flow *owner = engine_flow(engine, flow);
-        snprintf(counter, sizeof counter, "flow.%s.discarded", flow);
-        if (owner)
-            flow_discard(owner, change);
-        else
-            change_count(change, counter, 1);
-    } else {
-        snprintf(counter, sizeof counter, "lane.%s.refused", connection);
-        change_count(change, counter, 1);
-    }
-    free(flow);
-    free(connection);
-}
-
-/* The effect's receipt stays as the proof that it was refused, by whom and why. */
-static void put_refusal(struct change *change, struct slice row, const struct author *author)
-{
-    struct buf receipt = BUF_INIT(8192);
-    int64_t now_ms = clock_now_ms();
-    char text[500];
+    bool is_event = slice_is(record_get(row, "kind"), "event");
+    char *name = text_of(row, is_event ? "flow" : "connection");
+    char text[500], counter[NAME_MAX_BYTES + 32];
+    struct flow *flow = is_event ? engine_flow(engine, name) : NULL;
+    struct connection *connection = is_event ? NULL : engine_connection(engine, name);
     snprintf(text, sizeof text, "discarded by %s: %s", author->who, author->why);
-    record_add_text(&receipt, "outcome", slice_of("refused"));
-    record_add_integer(&receipt, "at", now_ms);
-    record_add_integer(&receipt, "attempts", record_get_integer(row, "attempts", 0));
-    record_add_text(&receipt, "connection", record_get(row, "connection"));
-    record_add_text(&receipt, "text", slice_of(text));
-    change_put_until(change, TABLE_RECEIPTS, record_get(row, "effect_id"), now_ms + (int64_t)30 * 86400000,
-                     buf_slice(&receipt));
-    buf_clear(&receipt);
+    snprintf(counter, sizeof counter, is_event ? "flow.%s.discarded" : "lane.%s.refused", name);
+    if (flow)
+        flow_discard(flow, change);
+    else if (connection)
+        lane_refuse_effect(connection->lane, change, row, text);
+    else
+        change_count(change, counter, 1);
+    free(name);
 }
 
 void engine_discard_held(struct engine *engine, uint64_t number, const struct author *author, engine_done done,
@@ -175,10 +159,8 @@ void engine_discard_held(struct engine *engine, uint64_t number, const struct au
     struct changing *changing = changing_new(engine, done, context);
     struct change *change = change_new(on_committed, changing);
     snprintf(subject, sizeof subject, "%" PRIu64, number);
-    if (slice_is(record_get(row, "kind"), "effect"))
-        put_refusal(change, row, author);
     char *reason = text_of(row, "reason");
-    count_discarded(engine, change, row);
+    put_refusal(engine, change, row, author);
     held_remove(change, number);
     audit_write(engine, change, author, "held discard", subject, reason);
     free(reason);

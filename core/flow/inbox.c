@@ -187,6 +187,5 @@ void inbox_free(struct flow *flow)
 {
     map_each(&flow->inbox.heads, free_arrivals, NULL);
     map_clear(&flow->inbox.heads);
-    map_clear(&flow->inbox.keys);
     free(flow->inbox.delayed);
 }

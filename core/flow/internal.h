@@ -9,7 +9,7 @@
 #include "core/lane/window.h"
 
 #define INBOX_WINDOW 2000 /* events of the inbox in memory */
-#define TRAIL_ITEMS 8     /* kept for each key and flow */
+#define TRAIL_ITEMS 5          /* kept for each key and flow */
 #define TRAIL_BYTES 16384
 #define TRAIL_KEPT_MS ((int64_t)30 * 86400000)
 #define RATE_SECONDS 10

@@ -23,12 +23,9 @@ const char *const flow_counter_names[FLOW_COUNTERS] = {"received", "finished",  
 
 struct store_key seen_key(const struct flow *flow, const char *id)
 {
-    struct slice part = slice_of(id);
-    unsigned char digest[HASH_SIZE];
     struct store_key key = STORE_KEY_INIT;
-    hash_parts(&part, 1, digest);
     store_key_add_text(&key, flow->name);
-    store_key_add(&key, (struct slice){(const char *)digest, 16});
+    store_key_add(&key, slice_of(id));
     return key;
 }
 
@@ -103,8 +100,8 @@ static void add_trail(struct job *job, struct change *change, const char *outcom
     buf_add_slice(&item, buf_slice(&run->trail));
     buf_add_text(&item, "],\"effects\":[");
     for (size_t i = 0; i < run->asked_count; i++)
-        buf_addf(&item, "%s{\"id\":\"%s\",\"connection\":\"%s\",\"verb\":\"%s\"}", i ? "," : "", run->asked[i].id,
-                 run->asked[i].connection->name, run->asked[i].verb->name);
+        buf_addf(&item, "%s[\"%s\",\"%s\",%llu]", i ? "," : "", run->asked[i].connection->name, run->asked[i].verb->name,
+                 (unsigned long long)run->asked[i].number);
     buf_add_text(&item, "]}");
     if (item.is_over) { /* many effects: the trail tells how many, not which */
         buf_reset(&item);
@@ -123,7 +120,7 @@ static void add_trail(struct job *job, struct change *change, const char *outcom
 
 /* ---- outcomes --------------------------------------------------------------------------------------- */
 
-static void add_effect(struct job *job, struct change *change, const struct asked *asked)
+static void add_effect(struct job *job, struct change *change, struct asked *asked)
 {
     struct run *run = job->run;
     struct effect effect = {.flow = job->flow->name,
@@ -138,7 +135,7 @@ static void add_effect(struct job *job, struct change *change, const struct aske
     struct buf row = BUF_INIT(EFFECT_ROW_MAX);
     if (!effect_encode(&effect, &row))
         abort(); /* api.c bounds the fields far below */
-    lane_add(asked->connection->lane, change, buf_slice(&row));
+    asked->number = lane_add(asked->connection->lane, change, buf_slice(&row));
     buf_clear(&row);
 }
 

@@ -19,8 +19,9 @@ struct asked {
     struct connection *connection;
     const struct verb *verb;
     char id[EFFECT_ID_SIZE];
-    int step;
-    struct buf fields;  /* record, as the adapter prepared it */
+        int step;
+    uint64_t number;     /* in its lane's outbox, once it is there */
+    struct buf fields;   /* record, as the adapter prepared it */
     struct buf as_said; /* record, as the flow said it; only where `keeps_fields` (try, test) */
 };
 

@@ -4,7 +4,9 @@
  *
  *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, fields
  *     attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, text
- *     receipts  id                   -> outcome, at, attempts, connection, verb, flow, text, held
+ *     receipts  the same key         -> outcome ("delivered", "held", "retried", "refused"), id, at, attempts, text,
+ *                                       held (its number there), number (of the retry)
+ *     sent      id                   -> a mark for verbs that are not idempotent: they are never sent again
  */
 #ifndef HEADGATE_LANE_EFFECT_H
 #define HEADGATE_LANE_EFFECT_H

@@ -23,6 +23,8 @@ struct work {
     bool is_given;             /* the adapter has it and owes an answer */
 };
 
+enum lane_counter { LANE_ASKED, LANE_RETRIED, LANE_DELIVERED, LANE_SUPERSEDED, LANE_REFUSED, LANE_COUNTERS };
+
 struct lane {
     struct store *store;
     struct held_numbers *held;
@@ -46,6 +48,8 @@ struct lane {
     double allowance;            /* deliveries that the rate allows now */
     int64_t allowance_ns;        /* when it was computed */
     uint64_t delivered, later;   /* since start */
+    char counter_keys[LANE_COUNTERS][NAME_MAX_BYTES + 32];
+    struct buf scratch;          /* for rows that are encoded and at once copied into a change */
 
     uv_prepare_t before_wait;    /* does the woken lane's work before the loop waits */
     uv_timer_t timer;            /* for the next due, the end of a pause or a rest */
@@ -55,7 +59,8 @@ struct lane {
 /* verdict.c */
 void work_settled(struct work *work); /* its outcome is on disk: the key is free */
 void work_release(struct work *work);
-bool work_is_repeat(struct work *work, const char **outcome);
+bool work_is_repeat(struct work *work);
+void receipt_retried(struct lane *lane, struct change *change, uint64_t number, uint64_t new_number);
 void work_supersede(struct work *work);
 void work_hold(struct work *work, const char *verdict, const char *text);
 void attempts_put(struct work *work, struct change *change, const char *state, const char *text);

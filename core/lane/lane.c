@@ -131,7 +131,7 @@ static void begin(struct work *work)
                       work->entry.number);
             work_settled(work);
         }
-    } else if (work_is_repeat(work, &text)) {
+    } else if (work_is_repeat(work)) {
         work_supersede(work);
     } else if (work->is_marked && !work->delivery.verb->is_idempotent && !lane->options.retries_unknown) {
         work_hold(work, "unknown", "the daemon stopped while this was being sent: it may have arrived");
@@ -231,56 +231,55 @@ void lane_wake(struct lane *lane)
 
 /* ---- asking ---------------------------------------------------------------------------------------- */
 
-uint64_t lane_next_number(struct lane *lane)
+static uint64_t put_row(struct lane *lane, struct change *change, struct slice row, enum lane_counter counter)
 {
-    return lane->next_number++;
-}
-
-void lane_add(struct lane *lane, struct change *change, struct slice row)
-{
-    char counter[NAME_MAX_BYTES + 32];
-    struct store_key key = effect_key(lane->connection->name, lane_next_number(lane));
+    uint64_t number = lane->next_number++;
+    struct store_key key = effect_key(lane->connection->name, number);
     change_put(change, TABLE_OUTBOX, store_key_slice(&key), row);
-    snprintf(counter, sizeof counter, "lane.%s.asked", lane->connection->name);
-    change_count(change, counter, 1);
+    change_count(change, lane->counter_keys[counter], 1);
     lane->waiting++;
+    return number;
 }
 
-void lane_retry(struct lane *lane, struct change *change, struct slice item)
+uint64_t lane_add(struct lane *lane, struct change *change, struct slice row)
 {
-    struct store_key key = effect_key(lane->connection->name, lane_next_number(lane));
-    change_put(change, TABLE_OUTBOX, store_key_slice(&key), item);
-    change_delete(change, TABLE_RECEIPTS, record_get(item, "id"));
-    lane->waiting++;
+    return put_row(lane, change, row, LANE_ASKED);
+}
+
+void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number)
+{
+    receipt_retried(lane, change, number, put_row(lane, change, item, LANE_RETRIED));
 }
 
 /* ---- opening and closing ------------------------------------------------------------------------------ */
 
 struct counting {
-    uint64_t rows, first, last;
+    uint64_t rows, first;
 };
 
 static bool count_row(void *context, struct slice key, struct slice row)
 {
     struct counting *counting = context;
     (void)row;
-    counting->last = store_key_number(key);
     if (!counting->rows++)
-        counting->first = counting->last;
+        counting->first = store_key_number(key);
     return true;
 }
 
-/* An empty outbox begins at 1 again: nothing that bore an old number is left, because a row of `attempts` goes in the
- * same change as its effect. */
+/* Every number was given out by an ask or a retry, so these counters tell which is the next. */
 static void find_place(struct lane *lane)
 {
+    static const char *const names[LANE_COUNTERS] = {"asked", "retried", "delivered", "superseded", "refused"};
     struct store_key prefix = STORE_KEY_INIT;
     struct counting counting = {0};
+    for (int i = 0; i < LANE_COUNTERS; i++)
+        snprintf(lane->counter_keys[i], sizeof lane->counter_keys[i], "lane.%s.%s", lane->connection->name, names[i]);
+    lane->next_number = 1 + (uint64_t)store_counter(lane->store, lane->counter_keys[LANE_ASKED])
+                      + (uint64_t)store_counter(lane->store, lane->counter_keys[LANE_RETRIED]);
     store_key_add_text(&prefix, lane->connection->name);
     store_scan(lane->store, TABLE_OUTBOX, store_key_slice(&prefix), SLICE_NONE, count_row, &counting);
     lane->waiting = counting.rows;
-    lane->read_number = counting.rows ? counting.first : 1;
-    lane->next_number = counting.rows ? counting.last + 1 : 1;
+    lane->read_number = counting.rows ? counting.first : lane->next_number;
 }
 
 struct lane *lane_open(struct store *store, struct held_numbers *held, struct connection *connection,
@@ -293,6 +292,7 @@ struct lane *lane_open(struct store *store, struct held_numbers *held, struct co
     lane->options = *options;
     lane->allowance_ns = clock_mono_ns();
     lane->allowance = 1;
+    lane->scratch = (struct buf)BUF_INIT(EFFECT_ROW_MAX + 65536);
     window_init(&lane->window);
     find_place(lane);
     uv_prepare_init(connection->loop, &lane->before_wait);
@@ -351,8 +351,8 @@ static void on_closed(uv_handle_t *handle)
         return;
     map_each(&lane->window.heads, free_work, NULL);
     map_clear(&lane->window.heads);
-    map_clear(&lane->window.keys);
     free(lane->window.delayed);
+    buf_clear(&lane->scratch);
     free(lane);
 }
 

@@ -36,14 +36,14 @@ bool lane_is_idle(const struct lane *lane); /* nothing is under way */
 void lane_refuse(struct lane *lane, const char *why); /* delivers nothing: the connection may not be opened */
 const char *lane_refusal(const struct lane *lane);    /* why; NULL: it is not refused */
 
-/* The number for the next effect of this lane; its row must be committed in the order of these calls. */
-uint64_t lane_next_number(struct lane *lane);
-/* Puts the effect's row under the next number, counts it as asked for, and wakes the lane once it is on disk: the caller
- * calls lane_wake from the change's `done`. */
-void lane_add(struct lane *lane, struct change *change, struct slice row);
+/* Puts the effect's row into the outbox and counts it as asked for; returns its number there, which no other effect of
+ * this lane ever had.  Changes must be committed in the order of these calls; from their `done`, call lane_wake. */
+uint64_t lane_add(struct lane *lane, struct change *change, struct slice row);
 void lane_wake(struct lane *lane);
-/* Takes the effect of a held row (its `item`) back into the outbox, with its old id. */
-void lane_retry(struct lane *lane, struct change *change, struct slice item);
+/* Takes the effect of a held row (its `item`, which had `number`) back into the outbox, with its old id. */
+void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number);
+/* Writes down that a person gave the effect of a held row up, and why. */
+void lane_refuse_effect(struct lane *lane, struct change *change, struct slice held_row, const char *text);
 
 struct lane_view {
     const char *connection, *adapter;

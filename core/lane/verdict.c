@@ -36,20 +36,54 @@ static void clean(char *text)
             *c = ' ';
 }
 
-static void put_receipt(struct work *work, struct change *change, const char *outcome, const char *text, uint64_t held)
+struct receipt {
+    const char *outcome;
+    struct slice id;
+    unsigned attempts;
+    const char *text;
+    uint64_t held;   /* its number there; 0: it is not held */
+    uint64_t number; /* of the retry; 0: none */
+};
+
+static void put_receipt(struct lane *lane, struct change *change, uint64_t number, const struct receipt *receipt)
 {
-    struct buf row = BUF_INIT(4096);
+    struct store_key key = effect_key(lane->connection->name, number);
+    struct buf *row = &lane->scratch;
     int64_t now_ms = clock_now_ms();
-    record_add_text(&row, "outcome", slice_of(outcome));
-    record_add_integer(&row, "at", now_ms);
-    record_add_integer(&row, "attempts", work->delivery.attempt);
-    record_add_text(&row, "connection", slice_of(work->lane->connection->name));
-    record_add_text(&row, "text", slice_of(text));
-    if (held)
-        record_add_integer(&row, "held", (int64_t)held);
-    change_put_until(change, TABLE_RECEIPTS, slice_of(work->id), now_ms + work->lane->options.receipts_ms,
-                     buf_slice(&row));
-    buf_clear(&row);
+    buf_reset(row);
+    record_add_text(row, "outcome", slice_of(receipt->outcome));
+    record_add_text(row, "id", receipt->id);
+    record_add_integer(row, "at", now_ms);
+    record_add_integer(row, "attempts", receipt->attempts);
+    record_add_text(row, "text", slice_of(receipt->text));
+    if (receipt->held)
+        record_add_integer(row, "held", (int64_t)receipt->held);
+    if (receipt->number)
+        record_add_integer(row, "number", (int64_t)receipt->number);
+    change_put_until(change, TABLE_RECEIPTS, store_key_slice(&key), now_ms + lane->options.receipts_ms, buf_slice(row));
+}
+
+void receipt_retried(struct lane *lane, struct change *change, uint64_t number, uint64_t new_number)
+{
+    struct receipt receipt = {.outcome = "retried", .id = SLICE_NONE, .text = "", .number = new_number};
+    put_receipt(lane, change, number, &receipt);
+}
+
+static void mark_sent(struct lane *lane, struct change *change, struct slice id)
+{
+    change_put_until(change, TABLE_SENT, id, clock_now_ms() + lane->options.receipts_ms, SLICE_NONE);
+}
+
+void lane_refuse_effect(struct lane *lane, struct change *change, struct slice held_row, const char *text)
+{
+    struct slice id = record_get(held_row, "effect_id");
+    struct receipt receipt = {.outcome = "refused",
+                              .id = id,
+                              .attempts = (unsigned)record_get_integer(held_row, "attempts", 0),
+                              .text = text};
+    put_receipt(lane, change, (uint64_t)record_get_integer(held_row, "number", 0), &receipt);
+    mark_sent(lane, change, id);
+    change_count(change, lane->counter_keys[LANE_REFUSED], 1);
 }
 
 static void leave_outbox(struct work *work, struct change *change)
@@ -61,24 +95,17 @@ static void leave_outbox(struct work *work, struct change *change)
     work->lane->waiting--;
 }
 
-static void count(struct work *work, struct change *change, const char *what)
-{
-    char counter[NAME_MAX_BYTES + 32];
-    snprintf(counter, sizeof counter, "lane.%s.%s", work->lane->connection->name, what);
-    change_count(change, counter, 1);
-}
-
 void attempts_put(struct work *work, struct change *change, const char *state, const char *text)
 {
     struct store_key key = effect_key(work->lane->connection->name, work->entry.number);
-    struct buf row = BUF_INIT(4096);
-    record_add_text(&row, "state", slice_of(state));
-    record_add_integer(&row, "count", work->attempts);
-    record_add_integer(&row, "due_ms", work->entry.due_ms);
-    record_add_integer(&row, "at", clock_now_ms());
-    record_add_text(&row, "text", slice_of(text));
-    change_put(change, TABLE_ATTEMPTS, store_key_slice(&key), buf_slice(&row));
-    buf_clear(&row);
+    struct buf *row = &work->lane->scratch;
+    buf_reset(row);
+    record_add_text(row, "state", slice_of(state));
+    record_add_integer(row, "count", work->attempts);
+    record_add_integer(row, "due_ms", work->entry.due_ms);
+    record_add_integer(row, "at", clock_now_ms());
+    record_add_text(row, "text", slice_of(text));
+    change_put(change, TABLE_ATTEMPTS, store_key_slice(&key), buf_slice(row));
 }
 
 /* The work is no longer under way; it stays in the window. */
@@ -130,46 +157,51 @@ void work_hold(struct work *work, const char *verdict, const char *text)
     struct store_key key = effect_key(lane->connection->name, work->entry.number);
     store_get(lane->store, TABLE_OUTBOX, store_key_slice(&key), &item);
 
-    struct buf row = BUF_INIT(EFFECT_ROW_MAX + 65536);
-    record_add_text(&row, "kind", slice_of("effect"));
-    record_add_integer(&row, "at", clock_now_ms());
-    record_add_text(&row, "verdict", slice_of(verdict));
-    record_add_text(&row, "reason", slice_of(text));
-    record_add_text(&row, "connection", slice_of(lane->connection->name));
-    record_add_text(&row, "verb", record_get(item, "verb"));
-    record_add_text(&row, "flow", record_get(item, "flow"));
-    record_add_text(&row, "release", record_get(item, "release"));
-    record_add_text(&row, "key", record_get(item, "key"));
-    record_add_text(&row, "event_id", record_get(item, "event_id"));
-    record_add_text(&row, "effect_id", record_get(item, "id"));
-    record_add_integer(&row, "attempts", work->attempts + 1);
-    record_add_text(&row, "item", item);
-    uint64_t number = held_add(lane->held, change, buf_slice(&row));
-    buf_clear(&row);
+    struct buf *row = &lane->scratch;
+    buf_reset(row);
+    record_add_text(row, "kind", slice_of("effect"));
+    record_add_integer(row, "at", clock_now_ms());
+    record_add_text(row, "verdict", slice_of(verdict));
+    record_add_text(row, "reason", slice_of(text));
+    record_add_text(row, "connection", slice_of(lane->connection->name));
+    record_add_integer(row, "number", (int64_t)work->entry.number);
+    record_add_text(row, "verb", record_get(item, "verb"));
+    record_add_text(row, "flow", record_get(item, "flow"));
+    record_add_text(row, "release", record_get(item, "release"));
+    record_add_text(row, "key", record_get(item, "key"));
+    record_add_text(row, "event_id", record_get(item, "event_id"));
+    record_add_text(row, "effect_id", record_get(item, "id"));
+    record_add_integer(row, "attempts", work->attempts + 1);
+    record_add_text(row, "item", item);
+    uint64_t number = held_add(lane->held, change, buf_slice(row));
 
+    struct receipt receipt = {
+        .outcome = "held", .id = slice_of(work->id), .attempts = work->attempts + 1, .text = text, .held = number};
     leave_outbox(work, change);
-    put_receipt(work, change, "held", text, number);
+    put_receipt(lane, change, work->entry.number, &receipt);
     log_warning("lane %s: effect %s of %s is held as %llu (%s): %s", lane->connection->name, work->id, work->flow,
                 (unsigned long long)number, verdict, text);
     store_commit(lane->store, change);
 }
 
-/* A receipt of this very effect says that it was delivered or refused already: the same event came again long after. */
-bool work_is_repeat(struct work *work, const char **outcome)
+/* The mark of this very effect says that it was delivered, or refused for good, already: the same event came again, long
+ * after it was forgotten as seen.  Where sending twice is the same as once, nobody needs to look. */
+bool work_is_repeat(struct work *work)
 {
     int64_t expires_ms;
-    struct slice row;
-    if (!store_get_until(work->lane->store, TABLE_RECEIPTS, slice_of(work->id), &expires_ms, &row))
-        return false;
-    *outcome = slice_is(record_get(row, "outcome"), "delivered") ? "delivered" : "refused";
-    return slice_is(record_get(row, "outcome"), *outcome);
+    struct slice nothing;
+    return !work->delivery.verb->is_idempotent
+        && store_get_until(work->lane->store, TABLE_SENT, slice_of(work->id), &expires_ms, &nothing);
 }
 
 void work_supersede(struct work *work)
 {
     struct change *change = change_new(on_settled, work);
+    struct receipt receipt = {
+        .outcome = "superseded", .id = slice_of(work->id), .text = "it was sent before, for an earlier arrival of the event"};
     leave_outbox(work, change);
-    count(work, change, "superseded");
+    put_receipt(work->lane, change, work->entry.number, &receipt);
+    change_count(change, work->lane->counter_keys[LANE_SUPERSEDED], 1);
     store_commit(work->lane->store, change);
 }
 
@@ -228,9 +260,13 @@ void delivery_done(struct delivery *delivery, const char *format, ...)
     FORMAT_TEXT(text);
     struct work *work = answered(delivery);
     struct change *change = change_new(on_settled, work);
+    struct receipt receipt = {
+        .outcome = "delivered", .id = slice_of(work->id), .attempts = work->delivery.attempt, .text = text};
     leave_outbox(work, change);
-    put_receipt(work, change, "delivered", text, 0);
-    count(work, change, "delivered");
+    put_receipt(work->lane, change, work->entry.number, &receipt);
+    if (!work->delivery.verb->is_idempotent)
+        mark_sent(work->lane, change, slice_of(work->id));
+    change_count(change, work->lane->counter_keys[LANE_DELIVERED], 1);
     work->lane->delivered++;
     note_success(work->lane);
     store_commit(work->lane->store, change);

@@ -7,7 +7,7 @@
 
 void window_init(struct window *window)
 {
-    *window = (struct window){.keys = MAP_INIT, .heads = MAP_INIT};
+    *window = (struct window){.heads = MAP_INIT};
     window->ready_end = &window->ready;
 }
 
@@ -106,12 +106,13 @@ struct entry *window_take(struct window *window, int64_t now_ms)
 void window_add(struct window *window, struct entry *entry, int64_t now_ms)
 {
     entry->behind = NULL;
+    entry->last = entry;
     entry->heap_place = 0;
     window->count++;
-    struct entry *last = map_get(&window->keys, entry->key);
-    map_put(&window->keys, entry->key, entry);
-    if (last) {
-        last->behind = entry;
+    struct entry *head = map_get(&window->heads, entry->key);
+    if (head) {
+        head->last->behind = entry;
+        head->last = entry;
         return;
     }
     map_put(&window->heads, entry->key, entry);
@@ -122,10 +123,10 @@ void window_remove(struct window *window, struct entry *entry, int64_t now_ms)
 {
     window->count--;
     if (!entry->behind) {
-        map_remove(&window->keys, entry->key);
         map_remove(&window->heads, entry->key);
         return;
     }
+    entry->behind->last = entry->last;
     map_put(&window->heads, entry->key, entry->behind);
     line_up(window, entry->behind, now_ms);
 }

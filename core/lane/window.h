@@ -19,14 +19,14 @@ struct entry {
     int64_t due_ms;        /* not before */
     int64_t asked_ms;      /* when the flow asked */
     struct entry *behind;  /* the next of the same key */
+    struct entry *last;    /* of the first of a key: the last of it */
     struct entry *next;    /* in the list of ready entries */
     size_t heap_place;     /* in `delayed`, from 1; 0: not there */
     struct slice key;      /* owned */
 };
 
 struct window {
-    struct map keys;       /* key -> its last entry; the first is the one in line */
-    struct map heads;      /* key -> its first entry */
+    struct map heads;      /* key -> its first entry, the one in line */
     struct entry *ready, **ready_end;
     struct entry **delayed; /* a binary heap by due_ms; [0] unused */
     size_t delayed_count, delayed_room;

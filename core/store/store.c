@@ -18,7 +18,7 @@
 static const char *const table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",         [TABLE_RELEASES] = "releases", [TABLE_GATES] = "gates", [TABLE_AUDIT] = "audit",
     [TABLE_SOURCES] = "sources",   [TABLE_INBOX] = "inbox",       [TABLE_SEEN] = "seen",   [TABLE_OUTBOX] = "outbox",
-    [TABLE_ATTEMPTS] = "attempts", [TABLE_RECEIPTS] = "receipts", [TABLE_HELD] = "held",   [TABLE_TRAILS] = "trails",
+    [TABLE_ATTEMPTS] = "attempts", [TABLE_RECEIPTS] = "receipts", [TABLE_SENT] = "sent", [TABLE_HELD] = "held",   [TABLE_TRAILS] = "trails",
     [TABLE_COUNTERS] = "counters"};
 
 /* The lock is a file of our own, outside of LMDB's folder: closing LMDB's own files would drop LMDB's locks. */

@@ -30,10 +30,11 @@ enum table {
     TABLE_AUDIT,    /* number (8 bytes, big endian) -> record: who, when, why; for ever */
     TABLE_SOURCES,  /* flow \0 connection -> what an adapter remembers (the queue that it declared) */
     TABLE_INBOX,    /* flow \0 number -> record: an event that is ours now and waits to run */
-    TABLE_SEEN,     /* (*) flow \0 hash of the event's id -> nothing more */
+    TABLE_SEEN,     /* (*) flow \0 event id -> nothing more; ids in their own order, for what grows together lies together */
     TABLE_OUTBOX,   /* connection \0 number -> record: an effect */
     TABLE_ATTEMPTS, /* key as in the outbox -> record: is it being sent, how often was it tried, when again */
-    TABLE_RECEIPTS, /* (*) effect id -> record: what became of it */
+    TABLE_RECEIPTS, /* (*) key as it was in the outbox -> record: what became of the effect */
+    TABLE_SENT,     /* (*) effect id -> nothing more: what must not be sent twice was delivered, or refused for good */
     TABLE_HELD,     /* number -> record: an event or effect that needs a person */
     TABLE_TRAILS,   /* (*) event key \0 flow -> the last few trails */
     TABLE_COUNTERS, /* name -> int64, little endian */

@@ -13,7 +13,7 @@
 #define DELETE_ROWS 400 /* deleted in one slice */
 #define INTERVAL_NS 1000000000
 
-static const enum table swept[] = {TABLE_SEEN, TABLE_RECEIPTS, TABLE_TRAILS};
+static const enum table swept[] = {TABLE_SEEN, TABLE_RECEIPTS, TABLE_SENT, TABLE_TRAILS};
 
 static bool is_due(MDB_val value, int64_t now_ms)
 {

@@ -1,0 +1,142 @@
+/* test_lane_pace.c - how fast a lane sends, and whether at all */
+#include "lane_kit.h"
+
+static void say_later(struct delivery *delivery)
+{
+    delivery_later(delivery, 0, "connection refused");
+}
+
+TEST(after_five_failures_in_a_row_the_lane_rests_and_then_sends_one_probe_at_a_time)
+{
+    open_lane(4);
+    clock_set_ms(1000000);
+    kit.on_deliver = say_later;
+    struct change *change = change_new(on_committed, lane);
+    for (int i = 0; i < 30; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        add(change, "put", key, i);
+    }
+    store_commit(kit.store, change);
+    WAIT_UNTIL(strcmp(view_of().state, "resting") == 0 && lane_is_idle(lane));
+    size_t before = kit.delivery_count;
+    assert_in_range(before, 5, 8); /* what was under way when the fifth failed may still end */
+    let_happen();
+    assert_int_equal(kit.delivery_count, before);
+    kit.on_deliver = NULL;
+    forward(view_of().until_ms - clock_now_ms());
+    wait_for_delivery(before + 1);
+    let_happen();
+    assert_int_equal(kit.delivery_count, before + 1); /* one probe */
+    int64_t first_rest_ms = clock_now_ms();
+    delivery_later(kit.deliveries[before], 0, "still down");
+    WAIT_UNTIL(lane_is_idle(lane));
+    assert_string_equal(view_of().state, "resting");
+    assert_true(view_of().until_ms > first_rest_ms);
+    let_happen();
+    assert_int_equal(kit.delivery_count, before + 1);
+    forward(view_of().until_ms - clock_now_ms());
+    delivery_done(wait_for_delivery(before + 2), "up");
+    WAIT_UNTIL(kit.delivery_count == before + 6); /* four at a time again */
+    expect_balance();
+    kit_close();
+}
+
+TEST(a_later_with_a_time_is_no_sign_of_an_outage)
+{
+    open_lane(1);
+    clock_set_ms(1000000);
+    for (int i = 0; i < 10; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        ask("put", key, i);
+        delivery_later(wait_for_delivery((size_t)i + 1), 60000, "429");
+    }
+    WAIT_UNTIL(lane_is_idle(lane));
+    assert_string_equal(view_of().state, "idle");
+    kit_close();
+}
+
+TEST(a_paused_connection_sends_nothing_until_the_pause_is_over)
+{
+    open_lane(4);
+    clock_set_ms(1000000);
+    connection_pause(&kit.connections[0], 30000, "bad key");
+    ask("put", "k", 1);
+    let_happen();
+    assert_int_equal(kit.delivery_count, 0);
+    assert_string_equal(view_of().state, "paused");
+    assert_string_equal(view_of().text, "bad key");
+    forward(30000);
+    delivery_done(wait_for_delivery(1), "ok");
+    expect_settled();
+    kit_close();
+}
+
+static uint64_t looks;
+
+static void count_look(uv_prepare_t *prepare)
+{
+    (void)prepare;
+    looks++;
+}
+
+TEST(a_lane_that_may_not_send_what_is_due_does_not_spin)
+{
+    open_lane(1);
+    clock_set_ms(1000000);
+    ask("put", "a", 1);
+    delivery_later(wait_for_delivery(1), 100, "wait");
+    WAIT_UNTIL(lane_is_idle(lane));
+    connection_pause(&kit.connections[0], 30000, "pause");
+    forward(200); /* due, but paused */
+    uv_timer_stop(&kit.tick);
+    uv_timer_start(&kit.tick, on_tick, 100, 100);
+    uv_prepare_t prepare;
+    uv_prepare_init(&kit.loop, &prepare);
+    uv_prepare_start(&prepare, count_look);
+    looks = 0;
+    for (uint64_t until = kit.ticks + 3; kit.ticks < until;)
+        turn();
+    assert_in_range(looks, 1, 20);
+    uv_close((uv_handle_t *)&prepare, NULL);
+    kit_close();
+}
+
+static void say_done(struct delivery *delivery)
+{
+    delivery_done(delivery, "ok");
+}
+
+TEST(a_rate_is_kept)
+{
+    kit_open();
+    struct lane_options options = {.concurrency = 50, .receipts_ms = 1000000, .rate_per_day = 40 * 86400};
+    lane = kit_lane_with(0, &options);
+    lane_start(lane);
+    kit.on_deliver = say_done;
+    struct change *change = change_new(on_committed, lane);
+    for (int i = 0; i < 100; i++)
+        add(change, "put", i % 2 ? "a" : "b", i);
+    int64_t began_ns = clock_mono_ns();
+    store_commit(kit.store, change);
+    WAIT_UNTIL(kit.delivery_count >= 30);
+    double seconds = (double)(clock_mono_ns() - began_ns) / 1e9;
+    assert_true(seconds > 29 / 40.0 - 0.01);
+    assert_true(seconds < 10);
+    kit_close();
+}
+
+TEST(a_refused_lane_delivers_nothing_and_keeps_everything)
+{
+    open_lane(4);
+    assert_null(lane_refusal(lane));
+    lane_refuse(lane, "it is for production");
+    ask("put", "k", 1);
+    let_happen();
+    assert_int_equal(kit.delivery_count, 0);
+    assert_string_equal(view_of().state, "refused");
+    assert_string_equal(lane_refusal(lane), "it is for production");
+    assert_int_equal(rows_in(TABLE_OUTBOX), 1);
+    kit_close();
+}
