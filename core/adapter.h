@@ -46,6 +46,7 @@ struct connection {
     const struct settings *settings; /* checked against adapter->options */
     uv_loop_t *loop;
     void *state;                     /* the adapter's own, from open to close */
+    bool is_open;                    /* core's: between open and close */
     struct lane *lane;               /* core's */
 };
 

@@ -49,9 +49,9 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
         lane_refuse(connection->lane, why);
         return true;
     }
-    engine->is_open[index] = from->adapter->open(connection, err);
+    connection->is_open = from->adapter->open(connection, err);
     lane_start(connection->lane);
-    return engine->is_open[index] || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);
+    return connection->is_open || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);
 }
 
 static bool open_connections(struct engine *engine, struct err *err)
@@ -60,7 +60,6 @@ static bool open_connections(struct engine *engine, struct err *err)
     for (struct config_connection *from = engine->config->connections; from; from = from->next)
         count++;
     engine->connections = mem_zero((count ? count : 1) * sizeof *engine->connections);
-    engine->is_open = mem_zero((count ? count : 1) * sizeof *engine->is_open);
     for (struct config_connection *from = engine->config->connections; from; from = from->next)
         if (!open_connection(engine, engine->connection_count++, from, err))
             return false;
@@ -198,7 +197,6 @@ static void free_engine(uv_handle_t *handle)
     rulebook_clear(&engine->rules);
     config_free(engine->config);
     free(engine->connections);
-    free(engine->is_open);
     free(engine->flows);
     free(engine);
     if (on_stopped)
@@ -210,11 +208,12 @@ static void free_engine(uv_handle_t *handle)
 static void close_all(struct engine *engine)
 {
     uv_close((uv_handle_t *)&engine->stop_timer, free_engine); /* libuv calls back in the reverse order: this is last */
-    for (size_t i = 0; i < engine->connection_count; i++)
-        if (engine->is_open[i])
-            engine->connections[i].adapter->close(&engine->connections[i]);
-    for (size_t i = 0; i < engine->connection_count; i++)
-        engine->is_open[i] = false;
+    for (size_t i = 0; i < engine->connection_count; i++) {
+        struct connection *connection = &engine->connections[i];
+        if (connection->is_open)
+            connection->adapter->close(connection);
+        connection->is_open = false;
+    }
     store_close(engine->store);
     for (size_t i = 0; i < engine->flow_count; i++)
         flow_free(engine->flows[i]);

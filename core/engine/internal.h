@@ -13,7 +13,6 @@ struct engine {
     struct flow_context flows_context;
     struct connection *connections; /* as many as the configuration has, in its order */
     size_t connection_count;
-    bool *is_open;                  /* of each connection */
     struct flow **flows;            /* in order of names */
     size_t flow_count;
     struct rulebook rules;          /* live */

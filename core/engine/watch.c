@@ -171,9 +171,12 @@ void watch_stop(struct engine *engine)
 void engine_differences(struct engine *engine, struct buf *lines)
 {
     for (struct place *place = engine->watch ? engine->watch->places : NULL; place; place = place->next) {
+        struct err err = ERR_INIT;
         struct gate_row row;
+        struct release *release = release_from_path(place->path, &err);
         bool is_known = gate_read(engine, place->kind, place->name, &row);
-        if (strcmp(place->hash, UNREADABLE) != 0 && (!is_known || strcmp(row.live, place->hash) != 0))
+        if (release && (!is_known || strcmp(row.live, release->hash) != 0))
             buf_addf(lines, "%s %s: %s is not what is live\n", release_kind_name(place->kind), place->name, place->path);
+        release_free(release);
     }
 }

@@ -42,8 +42,9 @@ void job_free(struct job *job)
 /* Not begun: back to where it came from, untouched. */
 void job_put_back(struct job *job)
 {
-    if (job->event)
-        job->source->source.connection->adapter->put_back(job->source->source.connection, job->event);
+    struct connection *from = job->event ? job->source->source.connection : NULL;
+    if (from && from->is_open)
+        from->adapter->put_back(from, job->event);
     job_free(job);
 }
 

@@ -40,8 +40,9 @@ static void on_committed(void *context)
 {
     struct job *job = context;
     struct flow *flow = job->flow;
-    if (job->event)
-        job->source->source.connection->adapter->ack(job->source->source.connection, job->event);
+    struct connection *from = job->event ? job->source->source.connection : NULL;
+    if (from && from->is_open) /* else the daemon stops: the event comes again, and is known */
+        from->adapter->ack(from, job->event);
     if (job->run && job->run->id && map_get(&flow->pending, slice_of(job->run->id)) == job)
         map_remove(&flow->pending, slice_of(job->run->id));
     for (size_t i = 0; job->run && i < job->run->asked_count; i++)

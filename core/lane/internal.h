@@ -20,6 +20,7 @@ struct work {
     char flow[NAME_MAX_BYTES + 1];
     unsigned attempts;         /* made before */
     bool is_marked;            /* a `sending` mark is on disk */
+    bool has_attempts;         /* a row in `attempts` is on disk, or on its way there */
     bool is_given;             /* the adapter has it and owes an answer */
 };
 

@@ -30,6 +30,7 @@ static void read_attempts(struct work *work, struct slice key)
     work->attempts = (unsigned)record_get_integer(row, "count", 0);
     work->entry.due_ms = record_get_integer(row, "due_ms", 0);
     work->is_marked = slice_is(record_get(row, "state"), "sending");
+    work->has_attempts = true;
 }
 
 static bool read_row(void *context, struct slice key, struct slice row)
@@ -98,15 +99,19 @@ static void give(struct work *work)
 static void on_marked(void *context)
 {
     struct work *work = context;
-    if (work->lane->is_stopped) {
-        /* Not sent: but the mark says so. Taken back, so that it is not unknown after the next start. */
-        struct change *change = change_new(NULL, NULL);
-        attempts_put(work, change, "waiting", "the daemon stopped before it was sent");
-        store_commit(work->lane->store, change);
-        work_release(work);
+    struct lane *lane = work->lane;
+    if (!lane->is_stopped && lane->paused_until_ms <= clock_now_ms()) {
+        give(work);
         return;
     }
-    give(work);
+    /* Not sent, though the mark says so: it is taken back, so that it is not unknown after a crash. */
+    struct change *change = change_new(NULL, NULL);
+    work->is_marked = false;
+    work->entry.due_ms = lane->paused_until_ms;
+    attempts_put(work, change, "waiting", lane->is_stopped ? "the daemon stopped before it was sent" : lane->text);
+    store_commit(lane->store, change);
+    work_release(work);
+    window_delay(&lane->window, &work->entry);
 }
 
 /* A verb that is not idempotent is marked on disk before it leaves: after a crash it is unknown, not due. */

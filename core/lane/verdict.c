@@ -90,7 +90,7 @@ static void leave_outbox(struct work *work, struct change *change)
 {
     struct store_key key = effect_key(work->lane->connection->name, work->entry.number);
     change_delete(change, TABLE_OUTBOX, store_key_slice(&key));
-    if (work->is_marked || work->attempts)
+    if (work->has_attempts)
         change_delete(change, TABLE_ATTEMPTS, store_key_slice(&key));
     work->lane->waiting--;
 }
@@ -99,6 +99,7 @@ void attempts_put(struct work *work, struct change *change, const char *state, c
 {
     struct store_key key = effect_key(work->lane->connection->name, work->entry.number);
     struct buf *row = &work->lane->scratch;
+    work->has_attempts = true;
     buf_reset(row);
     record_add_text(row, "state", slice_of(state));
     record_add_integer(row, "count", work->attempts);

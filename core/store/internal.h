@@ -34,7 +34,8 @@ struct note {
 struct store {
     char *folder;        /* DATA */
     int lock_fd;         /* of DATA/lock: one daemon a folder */
-    int64_t limit_bytes; /* the most that the map may grow to, slack for leaving work apart */
+        int64_t limit_bytes;          /* sources pause at 90 % of it */
+    int64_t slack_bytes;          /* the map may grow so far above the limit */
     void (*on_state)(void *context, enum store_state state, const char *why);
     void *context;
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FIRST_MAP_BYTES ((size_t)16 << 20)
+#define SLACK_BYTES ((int64_t)1 << 30) /* address space; what fills it is bounded by what sources deliver unacknowledged */
 
 static const char *const table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",         [TABLE_RELEASES] = "releases", [TABLE_GATES] = "gates", [TABLE_AUDIT] = "audit",
@@ -211,6 +212,7 @@ struct store *store_open(uv_loop_t *loop, const struct store_options *options, e
     store->folder = mem_text(options->folder);
     store->lock_fd = -1;
     store->limit_bytes = options->limit_bytes < STORE_LEAST_LIMIT ? STORE_LEAST_LIMIT : options->limit_bytes;
+    store->slack_bytes = options->slack_bytes ? options->slack_bytes : SLACK_BYTES;
     store->on_state = options->on_state ? options->on_state : ignore_state;
     store->context = options->context;
     mailbox_init(&store->changes, NULL, NULL);

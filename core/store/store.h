@@ -55,7 +55,8 @@ enum store_state {
 
 struct store_options {
     const char *folder;  /* DATA; the environment is in DATA/store, the lock in DATA/lock */
-    int64_t limit_bytes; /* the most that the environment may take on disk */
+    int64_t limit_bytes; /* sources pause at 90 % of it */
+    int64_t slack_bytes; /* above the limit, for events that were already taken in, and for work that leaves; 0: 1 GiB */
     void (*on_state)(void *context, enum store_state state, const char *why); /* loop thread; on every change of it */
     void *context;
 };

@@ -21,7 +21,6 @@
 #define BATCH_BYTES ((size_t)8 << 20)  /* of operations in one transaction */
 #define RETRY_MS 500                   /* between tries while there is no room */
 #define COUNTERS_MAX 256               /* different counters gathered before they are written */
-#define SLACK_BYTES ((size_t)32 << 20) /* above the limit: for what was already taken in, and for leaving work */
 
 struct counter {
     struct slice name;
@@ -167,7 +166,7 @@ static void tell_state(struct store *store, enum store_state state, const char *
  * between two of its callbacks, so it does it, and this thread waits.  False: the limit is reached. */
 static bool grow(struct store *store)
 {
-    size_t most = (size_t)store->limit_bytes + SLACK_BYTES;
+    size_t most = (size_t)(store->limit_bytes + store->slack_bytes);
     if (store->map_bytes >= most)
         return false;
     size_t wanted = store->map_bytes * 2 < most ? store->map_bytes * 2 : most;
@@ -181,8 +180,11 @@ static bool grow(struct store *store)
     while (!store->has_grown)
         pthread_cond_wait(&store->grown, &store->grow_mutex);
     pthread_mutex_unlock(&store->grow_mutex);
-    store->map_bytes = wanted;
-    return true;
+    MDB_envinfo info;
+    mdb_env_info(store->env, &info);
+    bool has_grown = info.me_mapsize > store->map_bytes; /* it may have been refused: no address space */
+    store->map_bytes = info.me_mapsize;
+    return has_grown;
 }
 
 static void measure(struct store *store)

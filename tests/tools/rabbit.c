@@ -154,6 +154,8 @@ static amqp_basic_properties_t make_properties(void)
 }
 
 /* Waits until `open` messages are confirmed. */
+static bool is_acked[2 * WINDOW]; /* by tag: an ack of one may come before a `multiple` of those below it */
+
 static void await_confirms(uint64_t *confirmed, uint64_t until)
 {
     while (*confirmed < until) {
@@ -161,7 +163,10 @@ static void await_confirms(uint64_t *confirmed, uint64_t until)
         check_status(amqp_simple_wait_frame(link, &frame), "wait for a confirm");
         if (frame.frame_type == AMQP_FRAME_METHOD && frame.payload.method.id == AMQP_BASIC_ACK_METHOD) {
             amqp_basic_ack_t *ack = frame.payload.method.decoded;
-            *confirmed = ack->multiple ? ack->delivery_tag : *confirmed + 1;
+            for (uint64_t tag = ack->multiple ? *confirmed + 1 : ack->delivery_tag; tag <= ack->delivery_tag; tag++)
+                is_acked[tag % (2 * WINDOW)] = true;
+            for (; is_acked[(*confirmed + 1) % (2 * WINDOW)]; ++*confirmed)
+                is_acked[(*confirmed + 1) % (2 * WINDOW)] = false;
         } else if (frame.frame_type == AMQP_FRAME_METHOD) {
             die("publish", amqp_method_name(frame.payload.method.id));
         }

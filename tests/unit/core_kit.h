@@ -211,7 +211,7 @@ UNUSED static bool was_told(enum store_state state)
 static struct store *open_store_in(const char *folder, enum store_failure *failure, struct err *err)
 {
     struct store_options options = {
-        .folder = folder, .limit_bytes = kit.limit_bytes ? kit.limit_bytes : 1 << 30, .on_state = on_state};
+        .folder = folder, .limit_bytes = kit.limit_bytes ? kit.limit_bytes : 1 << 30, .slack_bytes = 32 << 20, .on_state = on_state};
     return store_open(&kit.loop, &options, failure, err);
 }
 
@@ -233,7 +233,7 @@ UNUSED static void kit_open(void)
     static const char *const names[] = {"box", "feed"};
     for (int i = 0; i < 2; i++)
         kit.connections[i] =
-            (struct connection){.name = names[i], .environment = "test", .adapter = &fake, .loop = &kit.loop};
+            (struct connection){.name = names[i], .environment = "test", .adapter = &fake, .loop = &kit.loop, .is_open = true};
 }
 
 /* Everything that was opened with it is closed: no handle is left in the loop. */

@@ -18,8 +18,8 @@ static void open_connections(void)
 {
     memset(&kit, 0, sizeof kit);
     config_open();
-    kit.connections[0] = (struct connection){.name = "box", .adapter = &fake};
-    kit.connections[1] = (struct connection){.name = "feed", .adapter = &fake};
+    kit.connections[0] = (struct connection){.name = "box", .adapter = &fake, .is_open = true};
+    kit.connections[1] = (struct connection){.name = "feed", .adapter = &fake, .is_open = true};
 }
 
 /* An admitted run of the event with this id; the caller starts it. */
