@@ -20,6 +20,7 @@ struct job {
     struct rabbit_setup *setup;
     struct examination *examination;
     char *exchange, *queue;        /* of the source; NULL without one */
+    char *because;                 /* why the queue is adopted; NULL: it is our own */
     bool is_adopted, was_declared; /* the queue */
     struct buf bindings;           /* words, from the source's memory */
     atomic_bool stop;              /* stays false: every wait in there has an end */
@@ -63,6 +64,8 @@ static void look_at_queue(struct job *job, struct rabbit_session *session)
         answer = rabbit_session_look_at_queue(session, CHANNEL, job->queue);
     if (answer == RABBIT_OK) {
         bool is_ours = job->was_declared || job->is_adopted;
+        if (job->because)
+            find(job, true, "adopted", "%s was not declared by Headgate; because: %s", job->queue, job->because);
         find(job, is_ours, "queue", "%s exists, %u messages waiting%s", job->queue, session->message_count,
              is_ours ? "" : "; it was not declared by this Headgate");
         find(job, job->is_adopted || session->consumer_count <= 1, "consumers", "%u, ours included",
@@ -110,6 +113,7 @@ static void on_done(uv_work_t *work, int status)
     buf_clear(&job->bindings);
     free(job->exchange);
     free(job->queue);
+    free(job->because);
     free(job);
 }
 
@@ -127,6 +131,7 @@ void rabbit_examine(struct connection *connection, struct rabbit_setup *setup, s
         job->exchange = mem_text(settings_text(source->settings, "exchange"));
         job->queue = rabbit_tap_queue(source);
         job->is_adopted = settings_text(source->settings, "queue") != NULL;
+        job->because = mem_text(settings_text(source->settings, "because"));
         job->was_declared = source->declared_before;
         struct field field;
         for (size_t at = 0; record_next(source->memory, &at, &field);)

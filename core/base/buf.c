@@ -52,7 +52,7 @@ char *buf_reserve(struct buf *buf, size_t size)
     }
     size_t need = buf->size + size + 1;
     if (need > buf->room) {
-        size_t room = buf->room ? buf->room : 64;
+        size_t room = buf->room ? buf->room : 256;
         while (room < need)
             room *= 2;
         buf->data = mem_resize(buf->data, room);
@@ -116,6 +116,18 @@ bool buf_addf(struct buf *buf, const char *format, ...)
     bool ok = buf_addv(buf, format, args);
     va_end(args);
     return ok;
+}
+
+bool buf_add_number(struct buf *buf, int64_t number)
+{
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (number < 0)
+        *--at = '-';
+    return buf_add(buf, at, (size_t)(digits + sizeof digits - at));
 }
 
 static const char *short_escape(unsigned char c)

@@ -27,6 +27,7 @@ bool buf_add_text(struct buf *buf, const char *text);
 bool buf_add_char(struct buf *buf, char c);
 bool buf_addf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool buf_addv(struct buf *buf, const char *format, va_list args);
+bool buf_add_number(struct buf *buf, int64_t number); /* in decimal */
 /* Adds `text` as a JSON string with its quotes.  Bytes that are not UTF-8 become U+FFFD. */
 bool buf_add_json(struct buf *buf, struct slice text);
 /* Room for `size` more bytes at data + buf->size, or NULL past the ceiling.  The caller fills them and adds to buf->size. */

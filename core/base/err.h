@@ -20,6 +20,12 @@ struct err {
 
 #define ERR_INIT {{0}}
 
+/* The same for one in a place that is passed for every event: clears what has to be, not all the room. */
+static inline void err_clear(struct err *err)
+{
+    err->text[0] = '\0';
+}
+
 bool err_set(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -60,11 +60,12 @@ static const char *make_id(char *id)
 /* Makes the job's run with the live release; false: it was held. */
 static bool make_run(struct job *job)
 {
-    char made[25];
-    struct err err = ERR_INIT;
+    char made[25] = "";
+    struct err err;
+    err_clear(&err);
     int64_t received_ms = job->event ? job->event->received_ms : job->arrival->entry.asked_ms;
     const char *given = job->id; /* it had one before it waited */
-    if (!given || !given[0])
+    if (!job->flow->live->manifest->id_path && (!given || !given[0]))
         given = make_id(made);
     job->run = run_new(job->flow->live, received_ms);
     job->run->owner = job;

@@ -228,9 +228,13 @@ static bool collect(struct run *run, struct connection *connection, const struct
     return true;
 }
 
-/* An error must not leap over what C owns: everything is freed before it is raised. */
+/* An error must not leap over what C owns: everything is freed before it is raised.  It quotes what a flow said, so it is
+ * made one line: the first line of an error is its reason, what follows is the traceback. */
 static void raise_about(lua_State *L, const struct connection *connection, const char *name, struct err *err)
 {
+    for (char *c = err->text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
     luaL_error(L, "%s.%s: %s", connection->name, name, err->text);
 }
 
@@ -239,14 +243,15 @@ static int call_verb(lua_State *L)
     struct connection *connection = lua_touserdata(L, lua_upvalueindex(1));
     const struct verb *verb = lua_touserdata(L, lua_upvalueindex(2));
     struct run *run = current_run(L, connection->name);
-    struct err err = ERR_INIT;
+    struct err err;
+    err_clear(&err);
     if (lua_gettop(L) != 1 || !lua_istable(L, 1))
         return luaL_error(L, "%s.%s takes one table of fields: %s.%s { ... }", connection->name, verb->name,
                           connection->name, verb->name);
-    struct buf fields = BUF_INIT(FIELDS_MAX);
+    static struct buf fields = BUF_INIT(FIELDS_MAX); /* of the loop thread; kept, because this runs for every effect */
+    buf_reset(&fields);
     bool ok =
         encode_fields(L, 1, verb->fields, &fields, &err) && collect(run, connection, verb, buf_slice(&fields), &err);
-    buf_clear(&fields);
     if (!ok)
         raise_about(L, connection, verb->name, &err);
     return 0;

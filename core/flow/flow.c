@@ -315,6 +315,7 @@ struct flow *flow_new(struct flow_context *context, const char *name)
     struct flow *flow = mem_zero(sizeof *flow);
     flow->name = mem_text(name);
     flow->context = context;
+    flow->scratch = (struct buf)BUF_INIT(EFFECT_ROW_MAX);
     for (int i = 0; i < FLOW_COUNTERS; i++) {
         snprintf(flow->counter_keys[i], sizeof flow->counter_keys[i], "flow.%s.%s", name, flow_counter_names[i]);
         flow->counts[i] = (uint64_t)store_counter(context->store, flow->counter_keys[i]);
@@ -335,6 +336,7 @@ static void on_closed(uv_handle_t *handle)
     if (--flow->handles)
         return;
     inbox_free(flow);
+    buf_clear(&flow->scratch);
     map_clear(&flow->pending);
     map_clear(&flow->lines);
     free(flow->name);

@@ -91,6 +91,7 @@ struct flow {
     uv_timer_t timer; /* for the next due event of the inbox */
     unsigned handles; /* that are not closed yet */
 
+    struct buf scratch;     /* for rows that are encoded and at once copied into a change */
     char counter_keys[FLOW_COUNTERS][NAME_MAX_BYTES + 32];
     uint64_t counts[FLOW_COUNTERS]; /* as of what was decided */
     unsigned seconds[RATE_SECONDS];

@@ -82,41 +82,69 @@ static void mark_seen(struct job *job, struct change *change)
 
 /* ---- the trail ------------------------------------------------------------------------------------ */
 
+static void begin_trail(struct buf *item, const struct run *run, const char *outcome)
+{
+    buf_reset(item);
+    buf_add_text(item, "{\"at\":");
+    buf_add_number(item, run->began_ms);
+    buf_add_text(item, ",\"event\":");
+    buf_add_json(item, slice_of(run->id));
+    buf_add_text(item, ",\"release\":\"");
+    buf_add(item, run->instance->release->hash, 12);
+    buf_add_text(item, "\",\"outcome\":\"");
+    buf_add_text(item, outcome);
+    buf_add_text(item, "\"");
+}
+
+static void add_number(struct buf *item, const char *name, int64_t number)
+{
+    buf_add_text(item, name);
+    buf_add_number(item, number);
+}
+
+static void add_effects(struct buf *item, const struct run *run)
+{
+    buf_add_text(item, ",\"effects\":[");
+    for (size_t i = 0; i < run->asked_count; i++) {
+        buf_add_text(item, i ? ",[\"" : "[\"");
+        buf_add_text(item, run->asked[i].connection->name);
+        buf_add_text(item, "\",\"");
+        buf_add_text(item, run->asked[i].verb->name);
+        add_number(item, "\",", (int64_t)run->asked[i].number);
+        buf_add_text(item, "]");
+    }
+    buf_add_text(item, "]}");
+}
+
 static void add_trail(struct job *job, struct change *change, const char *outcome, const char *why, uint64_t held)
 {
     struct run *run = job->run;
-    struct buf item = BUF_INIT(TRAIL_BYTES);
-    buf_addf(&item, "{\"at\":%lld,\"event\":", (long long)run->began_ms);
-    buf_add_json(&item, slice_of(run->id));
-    buf_addf(&item, ",\"release\":\"%.12s\",\"outcome\":\"%s\"", run->instance->release->hash, outcome);
+    static struct buf item = BUF_INIT(TRAIL_BYTES); /* of the loop thread; kept, because this runs for every event */
+    begin_trail(&item, run, outcome);
     if (run->attempt > 1)
-        buf_addf(&item, ",\"attempt\":%u", run->attempt);
+        add_number(&item, ",\"attempt\":", run->attempt);
     if (why) {
         buf_add_text(&item, ",\"why\":");
         buf_add_json(&item, slice_of(why));
     }
     if (held)
-        buf_addf(&item, ",\"held\":%llu", (unsigned long long)held);
+        add_number(&item, ",\"held\":", (int64_t)held);
     buf_add_text(&item, ",\"steps\":[");
     buf_add_slice(&item, buf_slice(&run->trail));
-    buf_add_text(&item, "],\"effects\":[");
-    for (size_t i = 0; i < run->asked_count; i++)
-        buf_addf(&item, "%s[\"%s\",\"%s\",%llu]", i ? "," : "", run->asked[i].connection->name, run->asked[i].verb->name,
-                 (unsigned long long)run->asked[i].number);
-    buf_add_text(&item, "]}");
-    if (item.is_over) { /* many effects: the trail tells how many, not which */
-        buf_reset(&item);
-        buf_addf(&item, "{\"at\":%lld,\"event\":", (long long)run->began_ms);
-        buf_add_json(&item, slice_of(run->id));
-        buf_addf(&item, ",\"release\":\"%.12s\",\"outcome\":\"%s\",\"steps\":[],\"effects\":[],\"effect_count\":%zu}",
-                 run->instance->release->hash, outcome, run->asked_count);
+    buf_add_text(&item, "]");
+    add_effects(&item, run);
+    if (item.is_over) { /* many effects, or much to say: the trail tells how many, not which */
+        begin_trail(&item, run, outcome);
+        if (held)
+            add_number(&item, ",\"held\":", (int64_t)held);
+        add_number(&item, ",\"steps\":[],\"effects\":[],\"effect_count\":", (int64_t)run->asked_count);
+        buf_add_text(&item, "}");
     }
     struct store_key key = STORE_KEY_INIT;
     store_key_add_text(&key, run->key);
     store_key_add_text(&key, job->flow->name);
     change_push(change, store_key_slice(&key), clock_now_ms() + TRAIL_KEPT_MS, buf_slice(&item), TRAIL_ITEMS,
                 TRAIL_BYTES);
-    buf_clear(&item);
 }
 
 /* ---- outcomes --------------------------------------------------------------------------------------- */
@@ -133,11 +161,11 @@ static void add_effect(struct job *job, struct change *change, struct asked *ask
                             .asked_ms = run->began_ms,
                             .fields = buf_slice(&asked->fields)};
     memcpy(effect.id, asked->id, sizeof effect.id);
-    struct buf row = BUF_INIT(EFFECT_ROW_MAX);
-    if (!effect_encode(&effect, &row))
+    struct buf *row = &job->flow->scratch;
+    buf_reset(row);
+    if (!effect_encode(&effect, row))
         abort(); /* api.c bounds the fields far below */
-    asked->number = lane_add(asked->connection->lane, change, buf_slice(&row));
-    buf_clear(&row);
+    asked->number = lane_add(asked->connection->lane, change, buf_slice(row));
 }
 
 static void finished(struct job *job)

@@ -24,7 +24,9 @@ struct asking {
 
 struct run *run_new(struct instance *instance, int64_t received_ms)
 {
-    struct run *run = mem_zero(sizeof *run);
+    struct run *run = mem_new(sizeof *run);
+    memset(run, 0, offsetof(struct run, err));
+    run->err.text[0] = '\0';
     run->instance = instance_keep(instance);
     run->event_ref = LUA_NOREF;
     run->received_ms = received_ms;
@@ -288,10 +290,13 @@ static bool fail(struct run *run)
 
 static void add_trail(struct run *run, const char *answer, struct slice why)
 {
-    buf_addf(&run->trail, "%s{\"step\":\"%s\"", run->trail.size ? "," : "",
-             instance_step_name(run->instance, run->step));
-    if (answer)
-        buf_addf(&run->trail, ",\"answer\":%s", answer);
+    buf_add_text(&run->trail, run->trail.size ? ",{\"step\":\"" : "{\"step\":\"");
+    buf_add_text(&run->trail, instance_step_name(run->instance, run->step));
+    buf_add_text(&run->trail, "\"");
+    if (answer) {
+        buf_add_text(&run->trail, ",\"answer\":");
+        buf_add_text(&run->trail, answer);
+    }
     if (why.size) {
         buf_add_text(&run->trail, ",\"why\":");
         buf_add_json(&run->trail, utf8_cut(why, WHY_MAX));

@@ -39,7 +39,7 @@ struct run {
     struct asked *asked;
     size_t asked_count;
     struct buf trail; /* JSON: the entries of the steps, comma-separated */
-    struct err err;   /* why it failed, or waits */
+    
     bool keeps_fields;
     const struct query *query; /* the read that the run waits for, while the thread yields */
     struct connection *query_connection;
@@ -51,6 +51,7 @@ struct run {
     void (*answer)(struct run *run);
     void (*ended)(struct run *run, enum run_outcome outcome); /* once; may be called inside of run_start */
     void *owner;
+    struct err err;              /* why it failed, or waits; the last member: only its first byte is cleared */
 };
 
 /* `record`: of the event, see struct event. */

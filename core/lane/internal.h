@@ -18,6 +18,7 @@ struct work {
     char *row;                 /* copy of the outbox row while it is under way; NULL else */
     char id[EFFECT_ID_SIZE];
     char flow[NAME_MAX_BYTES + 1];
+    char key[KEY_MAX_BYTES];   /* behind entry.key */
     unsigned attempts;         /* made before */
     bool is_marked;            /* a `sending` mark is on disk */
     bool has_attempts;         /* a row in `attempts` is on disk, or on its way there */

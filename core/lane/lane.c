@@ -42,7 +42,9 @@ static bool read_row(void *context, struct slice key, struct slice row)
     work->lane = lane;
     work->entry.number = store_key_number(key);
     work->entry.asked_ms = record_get_integer(row, "asked_ms", 0);
-    work->entry.key = (struct slice){mem_copy(effect_key), effect_key.size};
+    work->entry.key = (struct slice){work->key, effect_key.size < sizeof work->key ? effect_key.size : sizeof work->key};
+    if (work->entry.key.size)
+        memcpy(work->key, effect_key.data, work->entry.key.size);
     read_attempts(work, key);
     window_add(&lane->window, &work->entry, reading->now_ms);
     lane->read_number = work->entry.number + 1;
@@ -62,6 +64,14 @@ static void fill(struct lane *lane)
 
 /* ---- beginning a delivery --------------------------------------------------------------------- */
 
+static void copy_text(char *to, size_t room, struct slice text)
+{
+    size_t size = text.size < room ? text.size : room - 1;
+    if (size)
+        memcpy(to, text.data, size);
+    to[size] = '\0';
+}
+
 /* Loads the row for the adapter; false if it is gone or its verb is not known any more. */
 static bool load(struct work *work, const char **why)
 {
@@ -73,18 +83,23 @@ static bool load(struct work *work, const char **why)
         return false;
     work->row = mem_copy(row);
     row.data = work->row;
-    snprintf(work->id, sizeof work->id, "%.*s", SLICE_ARG(record_get(row, "id")));
-    snprintf(work->flow, sizeof work->flow, "%.*s", SLICE_ARG(record_get(row, "flow")));
-    work->delivery = (struct delivery){
-        .connection = lane->connection,
-        .verb = find_verb(lane->connection->adapter, record_get(row, "verb")),
-        .effect_id = work->id,
-        .flow = work->flow,
-        .key = work->entry.key,
-        .fields = record_get(row, "fields"),
-        .attempt = work->attempts + 1,
-        .asked_ms = work->entry.asked_ms,
-    };
+    work->delivery = (struct delivery){.connection = lane->connection,
+                                       .effect_id = work->id,
+                                       .flow = work->flow,
+                                       .key = work->entry.key,
+                                       .attempt = work->attempts + 1,
+                                       .asked_ms = work->entry.asked_ms};
+    struct field field;
+    for (size_t at = 0; record_next(row, &at, &field);) { /* in one pass: this runs for every effect */
+        if (slice_is(field.name, "id"))
+            copy_text(work->id, sizeof work->id, field.value);
+        else if (slice_is(field.name, "flow"))
+            copy_text(work->flow, sizeof work->flow, field.value);
+        else if (slice_is(field.name, "verb"))
+            work->delivery.verb = find_verb(lane->connection->adapter, field.value);
+        else if (slice_is(field.name, "fields"))
+            work->delivery.fields = field.value;
+    }
     if (!work->delivery.verb)
         *why = "this version of the adapter has no such verb";
     return work->delivery.verb != NULL;
@@ -343,7 +358,6 @@ static void free_work(void *context, struct slice key, void *value)
     while (entry) {
         struct work *work = (struct work *)entry;
         entry = entry->behind;
-        free((char *)work->entry.key.data);
         free(work->row);
         free(work);
     }

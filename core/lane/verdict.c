@@ -128,7 +128,6 @@ void work_settled(struct work *work)
     struct lane *lane = work->lane;
     work_release(work);
     window_remove(&lane->window, &work->entry, clock_now_ms());
-    free((char *)work->entry.key.data);
     free(work);
 }
 

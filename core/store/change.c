@@ -10,11 +10,38 @@
 #include <stdlib.h>
 
 #define CHANGE_MAX ((size_t)1 << 30) /* bytes; far above what one run can write */
+#define CHANGE_ROOM 1500             /* bytes to begin with: enough for most */
+#define SPARE_CHANGES 512
+#define SPARE_BYTES 8192             /* a larger one is not kept */
+
+/* Changes that are on disk are used again, with their memory: two are made for every event. */
+static struct change *spare[SPARE_CHANGES];
+static size_t spare_count;
+
+void change_done(struct change *change)
+{
+    if (spare_count == SPARE_CHANGES || change->ops.room > SPARE_BYTES) {
+        change_drop(change);
+        return;
+    }
+    buf_reset(&change->ops);
+    spare[spare_count++] = change;
+}
+
+void change_clear_spare(void)
+{
+    while (spare_count)
+        change_drop(spare[--spare_count]);
+}
 
 struct change *change_new(void (*done)(void *context), void *context)
 {
-    struct change *change = mem_zero(sizeof *change);
-    change->ops = (struct buf)BUF_INIT(CHANGE_MAX);
+    struct change *change = spare_count ? spare[--spare_count] : NULL;
+    if (!change) {
+        change = mem_zero(sizeof *change);
+        change->ops = (struct buf)BUF_INIT(CHANGE_MAX);
+        buf_reserve(&change->ops, CHANGE_ROOM);
+    }
     change->done = done;
     change->context = context;
     return change;

@@ -18,6 +18,8 @@ struct op {
     struct slice key, value;
 };
 
+void change_done(struct change *change); /* loop thread: instead of change_drop, for one that may be used again */
+void change_clear_spare(void);
 bool op_next(struct slice ops, size_t *at, struct op *op);
 
 /* What the store thread tells the loop thread. */

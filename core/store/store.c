@@ -123,7 +123,7 @@ static void run_done(struct store *store, struct mail *changes)
         changes = changes->next;
         if (change->done)
             change->done(change->context);
-        change_drop(change);
+        change_done(change);
     }
 }
 
@@ -203,6 +203,7 @@ static void free_store(struct store *store)
     mailbox_clear(&store->notes);
     free(store->folder);
     free(store);
+    change_clear_spare();
 }
 
 struct store *store_open(uv_loop_t *loop, const struct store_options *options, enum store_failure *failure,
