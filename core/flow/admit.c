@@ -57,6 +57,25 @@ static const char *make_id(char *id)
     return id;
 }
 
+static bool was_seen(struct flow *flow, const char *id)
+{
+    struct store_key key = seen_key(flow, id);
+    struct slice nothing;
+    int64_t expires_ms;
+    return store_get_until(flow->context->store, TABLE_SEEN, store_key_slice(&key), &expires_ms, &nothing)
+        && expires_ms > clock_now_ms();
+}
+
+/* Two events with the same unreadable body may both be meant; one that the source delivers again is the same event. */
+static bool is_unreadable_repeat(const struct job *job)
+{
+    char id[UNREADABLE_ID];
+    if (!job->event || !job->event->is_redelivered)
+        return false;
+    unreadable_id(job, id);
+    return was_seen(job->flow, id);
+}
+
 /* Makes the job's run with the live release; false: it was held. */
 static bool make_run(struct job *job)
 {
@@ -73,7 +92,10 @@ static bool make_run(struct job *job)
     job->run->attempt = job->arrival ? job->arrival->attempts + 1 : 1;
     if (run_admit(job->run, job->record, given, &err))
         return true;
-    outcome_held(job, err.text);
+    if (is_unreadable_repeat(job))
+        outcome_counted(job, COUNT_REPEAT);
+    else
+        outcome_held(job, err.text);
     return false;
 }
 
@@ -150,15 +172,6 @@ static void start(struct job *job, struct line *line)
 }
 
 /* ---- is it to be run? ------------------------------------------------------------------------------ */
-
-static bool was_seen(struct flow *flow, const char *id)
-{
-    struct store_key key = seen_key(flow, id);
-    struct slice nothing;
-    int64_t expires_ms;
-    return store_get_until(flow->context->store, TABLE_SEEN, store_key_slice(&key), &expires_ms, &nothing)
-           && expires_ms > clock_now_ms();
-}
 
 static bool is_expired(const struct run *run)
 {

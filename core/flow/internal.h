@@ -111,6 +111,9 @@ void outcome_counted(struct job *job, enum flow_counter counter);
 void outcome_held(struct job *job, const char *reason);
 void outcome_to_inbox(struct job *job, const char *why);
 struct store_key seen_key(const struct flow *flow, const char *id);
+#define UNREADABLE_ID 40
+/* A name for an event in which no id can be found: from its body. */
+void unreadable_id(const struct job *job, char id[UNREADABLE_ID]);
 void flow_count(struct flow *flow, struct change *change, enum flow_counter counter);
 
 /* inbox.c */

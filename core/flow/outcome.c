@@ -29,6 +29,15 @@ struct store_key seen_key(const struct flow *flow, const char *id)
     return key;
 }
 
+void unreadable_id(const struct job *job, char id[UNREADABLE_ID])
+{
+    struct slice body = record_get(job->record, "body");
+    unsigned char digest[HASH_SIZE];
+    hash_parts(&body, 1, digest);
+    memcpy(id, "unreadable-", 11);
+    hash_hex(digest, 12, id + 11);
+}
+
 void flow_count(struct flow *flow, struct change *change, enum flow_counter counter)
 {
     flow->counts[counter]++;
@@ -71,12 +80,18 @@ static void submit(struct job *job, struct change *change)
     line_ended(job);
 }
 
+/* An event without an id is marked, too: should the source deliver this very one again, because we died before it was
+ * acknowledged, it is not held twice. */
 static void mark_seen(struct job *job, struct change *change)
 {
-    const struct manifest *manifest = job->run->instance->manifest;
-    if (!manifest->id_path || !job->event)
+    const struct manifest *manifest = job->flow->live->manifest;
+    char id[UNREADABLE_ID];
+    bool is_readable = job->run && job->run->key;
+    if (!job->event || (is_readable && !manifest->id_path))
         return;
-    struct store_key key = seen_key(job->flow, job->run->id);
+    if (!is_readable)
+        unreadable_id(job, id);
+    struct store_key key = seen_key(job->flow, is_readable ? job->run->id : id);
     change_put_until(change, TABLE_SEEN, store_key_slice(&key), clock_now_ms() + manifest->remember_ms, SLICE_NONE);
 }
 
@@ -215,10 +230,10 @@ void outcome_held(struct job *job, const char *reason)
 {
     struct change *change = begin(job);
     uint64_t number = put_held(job, change, reason);
+    mark_seen(job, change);
     if (job->run && job->run->key) {
         struct err why = ERR_INIT;
         err_set(&why, "%.*s", (int)strcspn(reason, "\n"), reason);
-        mark_seen(job, change);
         add_trail(job, change, "held", why.text, number);
     }
     flow_count(job->flow, change, COUNT_FAILED);

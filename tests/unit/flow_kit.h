@@ -133,10 +133,13 @@ static struct source *source_now(void)
     return kit.sources[(kit.source_count - 1) % 100];
 }
 
+static bool is_again; /* the source says of the next events that it delivers them again */
+
 static void arrive_record(struct buf *record, uint64_t token)
 {
     struct event *event = event_new(buf_slice(record));
     event->token = token;
+    event->is_redelivered = is_again;
     buf_clear(record);
     source_event(source_now(), event);
 }

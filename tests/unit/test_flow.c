@@ -87,6 +87,22 @@ TEST(what_cannot_be_read_has_no_id_or_is_too_large_is_held)
     flow_close();
 }
 
+TEST(what_cannot_be_read_is_held_once_though_the_source_delivers_it_again)
+{
+    flow_open(MANIFEST, FLOW(TELL));
+    arrive(1, "{\"id\":");
+    expect_acks(1);
+    is_again = true; /* as after a crash between the commit and the ack */
+    arrive(2, "{\"id\":");
+    arrive(3, "{\"id\" 1}");
+    is_again = false;
+    arrive(4, "{\"id\":"); /* another one that looks the same */
+    expect_acks(4);
+    assert_int_equal(rows_in(TABLE_HELD), 3);
+    assert_int_equal(counter("flow.f.repeat"), 1);
+    flow_close();
+}
+
 TEST(times_that_cannot_be_are_refused_or_not_believed)
 {
     flow_open(HEAD "event: {id: body.id, time: body.at, expires: 1h}\n", FLOW(TELL));
