@@ -330,22 +330,22 @@ static amqp_channel_t free_channel(const struct rabbit_consumer *consumer)
     return 0;
 }
 
-static void say_flowing(struct rabbit_consumer *consumer, struct rabbit_tap *tap, unsigned messages, unsigned others)
+static void say_flowing(struct rabbit_consumer *consumer, struct rabbit_tap *tap, unsigned others)
 {
     if (!tap->is_adopted) {
-        say(consumer, tap, SOURCE_LISTENING, 0, "queue %s, %u messages waiting", tap->queue, messages);
+        say(consumer, tap, SOURCE_LISTENING, 0, "queue %s", tap->queue);
         return;
     }
     log_warning("queue %s was not declared by Headgate; it is consumed, beside %u others, because: %s", tap->queue,
                 others, tap->because);
-    say(consumer, tap, SOURCE_LISTENING, 0, "adopted queue %s, %u messages waiting, %u other consumers; because: %s",
-        tap->queue, messages, others, tap->because);
+    say(consumer, tap, SOURCE_LISTENING, 0, "adopted queue %s, %u other consumers; because: %s", tap->queue, others,
+        tap->because);
 }
 
 static void begin(struct rabbit_consumer *consumer, struct rabbit_tap *tap)
 {
     struct rabbit_session *session = &consumer->worker.session;
-    unsigned messages = session->message_count, others = session->consumer_count;
+    unsigned others = session->consumer_count;
     tap->channel = free_channel(consumer);
     if (tap->channel == 0) {
         say(consumer, tap, SOURCE_REFUSED, LOOK_RARELY_MS, "the broker allows no more than %u channels",
@@ -358,7 +358,6 @@ static void begin(struct rabbit_consumer *consumer, struct rabbit_tap *tap)
     enum rabbit_answer answer = rabbit_session_open_channel(session, tap->channel);
     if (answer == RABBIT_OK && !tap->is_adopted) {
         answer = declare(session, tap);
-        messages = session->message_count;
         answer = answer == RABBIT_OK ? bind_keys(session, tap) : answer;
         answer = answer == RABBIT_OK ? unbind_old_keys(session, tap) : answer;
         if (answer == RABBIT_OK)
@@ -368,7 +367,7 @@ static void begin(struct rabbit_consumer *consumer, struct rabbit_tap *tap)
         answer = consume(session, tap, consumer->worker.setup->prefetch);
     if (answer == RABBIT_OK) {
         tap->state = RABBIT_TAP_FLOWING;
-        say_flowing(consumer, tap, messages, others);
+        say_flowing(consumer, tap, others);
     } else if (answer == RABBIT_CLOSED) {
         tap->channel = 0;
         tap->epoch = 0;

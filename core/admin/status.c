@@ -25,10 +25,10 @@ static json_t *flow_json(struct flow *flow, const struct books *books)
     const struct flow_book *book = books_flow(books, view.name);
     if (!book)
         book = &none;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:f, s:i, s:I, s:I, s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:I}",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:f, s:i, s:I, s:I, s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:I}",
                      "flow", view.name, "title", view.title, "owner", view.owner, "gate", view.is_on ? "on" : "off",
                      "when_off", view.drops_when_off ? "drop" : "hold", "release", view.release, "source",
-                     json_of(slice_of(view.source_state)), "is_refused", view.is_refused, "rate", view.rate, "under_way",
+                     json_of(slice_of(view.source_state)), "is_listening", view.is_listening, "is_refused", view.is_refused, "rate", view.rate, "under_way",
                      (int)view.under_way, "received", (json_int_t)book->received, "finished", (json_int_t)book->finished,
                      "skipped", "repeat", (json_int_t)book->repeat, "dropped", (json_int_t)book->dropped, "discarded",
                      (json_int_t)book->discarded, "expired", (json_int_t)book->expired, "waiting",

@@ -90,7 +90,7 @@ int cli_status(int argc, char **argv)
     if (!status)
         return exit_code;
     json_t *flows = json_object_get(status, "flows"), *lanes = json_object_get(status, "lanes");
-    bool ok = books_balance(flows, "flow", false) & books_balance(lanes, "connection", false);
+    bool ok = books_balance(flows, "flow", false) && books_balance(lanes, "connection", false);
     if (args.json) {
         cli_print_json(status);
         return ok ? 0 : 1;
@@ -108,7 +108,9 @@ int cli_status(int argc, char **argv)
     size_t index;
     json_array_foreach(json_object_get(status, "differences"), index, difference)
         printf("%s\n", json_string_value(difference));
-    if (books_balance(flows, "flow", true) & books_balance(lanes, "connection", true))
+    books_balance(flows, "flow", true);
+    books_balance(lanes, "connection", true);
+    if (ok)
         printf("%sthe books balance%s\n", cli_paint("\033[32m"), cli_paint("\033[0m"));
     json_decref(status);
     return ok ? 0 : 1;

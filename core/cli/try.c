@@ -6,6 +6,7 @@
 #include "core/flow/offline.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static const struct cli_help help = {
     .usage = "try FLOW EVENT.json [--json]",
@@ -76,8 +77,9 @@ static int print_result(json_t *result)
 /* A name without a slash that is no folder here is looked for among the configured flows. */
 static void find_flow(const struct offline *offline, const char *given, char *path, size_t room)
 {
+    struct stat about;
     snprintf(path, room, "%s", given);
-    if (!strchr(given, '/'))
+    if (!strchr(given, '/') && stat(given, &about) != 0)
         snprintf(path, room, "%s/%s", offline->config->flows, given);
 }
 

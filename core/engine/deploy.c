@@ -137,6 +137,15 @@ static void commit(struct deploy *deploy)
 
 /* ---- the test ------------------------------------------------------------------------------------------- */
 
+static void end_failed(struct deploy *deploy)
+{
+    struct buf text = BUF_INIT(2 * OUTPUT_MAX);
+    buf_addf(&text, "%s %s: its spec fails, so nothing has changed\n%s", release_kind_name(deploy->release->kind),
+             deploy->release->name, deploy->output.size ? deploy->output.data : "(it printed nothing)");
+    end(deploy, false, text.data);
+    buf_clear(&text);
+}
+
 static void judge(struct deploy *deploy)
 {
     deploy->has_child = false;
@@ -145,7 +154,7 @@ static void judge(struct deploy *deploy)
     else if (deploy->timed_out)
         end(deploy, false, "its spec did not end within 60 seconds");
     else if (deploy->status != 0)
-        end(deploy, false, deploy->output.size ? deploy->output.data : "its spec failed and printed nothing");
+        end_failed(deploy);
     else
         commit(deploy);
 }

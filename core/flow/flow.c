@@ -367,12 +367,15 @@ void flow_each_source(struct flow *flow, void (*each)(void *context, struct sour
 
 static void say_sources(const struct flow *flow, struct flow_view *view)
 {
+    view->is_listening = flow->sources != NULL;
     for (const struct flow_source *source = flow->sources; source; source = source->next) {
         if (source->is_retired)
             continue;
         size_t used = strlen(view->source_state);
         if (source->state == SOURCE_REFUSED)
             view->is_refused = true;
+        if (!source->is_listening || source->state != SOURCE_LISTENING)
+            view->is_listening = false;
         if (source->is_listening || source->state == SOURCE_REFUSED)
             snprintf(view->source_state + used, sizeof view->source_state - used, "%s%s", used ? "; " : "",
                      source->text);

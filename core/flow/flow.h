@@ -54,6 +54,7 @@ struct flow_view {
     const char *release;     /* hash, or "" */
     char source_state[200];  /* of its sources, for a person */
     bool is_refused;         /* a source of it refuses */
+    bool is_listening;       /* all of its sources deliver */
     double rate;             /* events a second, over the last ten seconds */
     uint64_t received, finished, skipped, expired, failed; /* since the store was made; failed: became held */
     uint64_t inbox;          /* events waiting in the store */

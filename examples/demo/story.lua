@@ -385,12 +385,21 @@ local function finish()
 end
 
 local function say_what_to_type()
-  local headgate = build .. "/headgate"
-  io.write(("\nIt goes on running.  What to type next:\n\n  export HEADGATE_CONFIG=%s\n  %s status\n  %s trace %s\n"
-    .. "  %s held\n  %s off alert-operators --why \"trying it\"\n  curl %s\n  curl %s\n  tail %s/daemon.log\n\n"
-    .. "  %s/stop      ends it all and removes the folder\n"):format(world.config, headgate, headgate,
-    parts.through_the_crash.controller_id, headgate, headgate, world.places.opsgenie_api, world.places.mailbox_pages,
-    folder, folder))
+  local lines = {
+    "", "It goes on running.  What to type next:", "",
+    ("  export HEADGATE_CONFIG=%s"):format(world.config),
+    ("  export PATH=%s:%s/tools:$PATH"):format(build, build), "",
+    "  headgate status",
+    ("  headgate trace %s"):format(parts.through_the_crash.controller_id),
+    "  headgate held",
+    "  headgate off alert-operators --why \"trying it\"",
+    ("  rabbit --port %s publish backend.anomalies ROUTING-KEY <event.json"):format(world.port),
+    ("  curl %s/sandbox/mailbox/mails?limit=3"):format(world.places.mailbox_pages),
+    ("  curl %s/sandbox/opsgenie/summary"):format(world.places.opsgenie_api),
+    ("  tail %s/daemon.log"):format(folder), "",
+    ("  %s/stop      ends it all and removes the folder"):format(folder), "",
+  }
+  io.write(table.concat(lines, "\n"))
 end
 
 local function tell()

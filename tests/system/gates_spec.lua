@@ -67,7 +67,7 @@ describe("a gate", function()
 
   it("of a flow that drops counts what it drops", function()
     local world = world_with "when_off: drop"
-    kit.wait("the flow to listen", 15, function() return world:flow_status("orders").source:find "waiting" end)
+    kit.wait("the flow to listen", 15, function() return world:flow_status("orders").is_listening end)
     world:publish(bodies(world, 1, 4), "order")
     world:counts("orders", { received = 4, finished = 0, skipped = { dropped = 4 } })
     world:open "orders"

@@ -228,7 +228,7 @@ function World:open(...)
     self:must("on", name, "--why", "the test begins")
     process.wait(name .. " to listen", 15, function()
       local flow = self:flow_status(name)
-      return flow.source:find "waiting", flow.source           -- "queue NAME, 0 messages waiting"
+      return flow.is_listening, flow.source
     end)
   end
 end

@@ -32,7 +32,7 @@ end
 local function listens(world, seconds)
   kit.wait("the flow to listen", seconds or 15, function()
     local flow = world:flow_status "orders"
-    return not flow.is_refused and flow.source:find "waiting", flow.source
+    return flow.is_listening, flow.source
   end)
 end
 
