@@ -14,11 +14,11 @@ local shared
 
 local function attach(folder)
   local env = assert(process.read(folder .. "/env"), "there is no broker in " .. folder)
-  return setmetatable({ folder = folder, port = env:match "PORT=(%d+)" }, Broker)
+  return setmetatable({ folder = folder, port = env:match "^PORT=(%d+)", tls_port = env:match "TLS_PORT=(%d+)" }, Broker)
 end
 
-local function start(folder)
-  local output, complaint, code = process.run { script, "start", folder }
+local function start(folder, with_tls)
+  local output, complaint, code = process.run { script, "start", folder, with_tls and "--tls" or nil }
   assert(code == 0, output .. complaint)
   local node = attach(folder)
   node.is_ours = true
@@ -33,8 +33,8 @@ function broker.shared(folder)
   return shared
 end
 
-function broker.own(folder)
-  return start(folder .. "/broker")
+function broker.own(folder, with_tls)
+  return start(folder .. "/broker", with_tls)
 end
 
 function broker.end_shared()

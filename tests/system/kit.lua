@@ -94,14 +94,14 @@ end
 -- ---- a world ---------------------------------------------------------------------------------------
 
 --- `options`: sandbox (arguments of the simulators), own_broker (a node that this test may kill), exchange (false: it
---- is not declared).
+--- is not declared), tls (the own broker has a port for TLS too, its CA in broker.folder/tls/ca.pem).
 function kit.world(options)
   options = options or {}
   local self = setmetatable({ folder = folder() }, World)
   worlds[#worlds + 1] = self
   self.environment = "t" .. self.folder:gsub("[^%w]", "")
   self.exchange = "x." .. self.environment
-  if options.own_broker then self.own_broker = broker.own(self.folder) end
+  if options.own_broker then self.own_broker = broker.own(self.folder, options.tls) end
   self.broker = self.own_broker or broker.shared(self.folder)
   if options.exchange ~= false then self.broker:exchange(self.exchange) end
   self:start_sandbox(options.sandbox)

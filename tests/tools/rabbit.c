@@ -8,8 +8,6 @@
  *     rabbit --port P consume QUEUE [--count N] [--timeout-ms T] [--no-ack]
  *         prints one JSON object a message; ends after N messages, or T ms without one
  *     rabbit --port P hold QUEUE         consumes and never acknowledges, until it is killed
- *     rabbit --port P forward QUEUE EXCHANGE KEY --count N
- *         the bare forwarder: consume, publish, acknowledge once confirmed; prints its rate and CPU time
  *
  * An exchange "-" is the default one.  librabbitmq's plain calls, and no line shared with the adapter, so that
  * one can find the other wrong.  Exit codes: 0; 1 the broker refused or is gone; 64 wrong usage. */
@@ -22,11 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 
-#define WINDOW 500 /* of the forwarder: messages not yet acknowledged */
+#define WINDOW 500 /* messages published and not yet confirmed */
 
 static amqp_connection_state_t link;
 static const char *port = "5672", *host = "127.0.0.1";
@@ -84,11 +81,15 @@ static double now_s(void)
 
 /* ---- publish --------------------------------------------------------------------------------------- */
 
+static json_t *header_object;   /* the table of headers points into it */
+static amqp_pool_t header_pool; /* what the table is made of */
+
 static amqp_field_value_t to_field(json_t *value);
 
 static amqp_table_t to_table(json_t *object)
 {
-    amqp_table_t table = {0, calloc(json_object_size(object) + 1, sizeof(amqp_table_entry_t))};
+    size_t room = (json_object_size(object) + 1) * sizeof(amqp_table_entry_t); /* never 0 */
+    amqp_table_t table = {0, amqp_pool_alloc(&header_pool, room)};
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value)
@@ -120,7 +121,8 @@ static amqp_field_value_t to_field(json_t *value)
     } else if (json_is_array(value)) {
         field.kind = AMQP_FIELD_KIND_ARRAY;
         field.value.array.num_entries = (int)json_array_size(value);
-        field.value.array.entries = calloc(json_array_size(value) + 1, sizeof(amqp_field_value_t));
+        field.value.array.entries =
+            amqp_pool_alloc(&header_pool, (json_array_size(value) + 1) * sizeof(amqp_field_value_t));
         for (size_t i = 0; i < json_array_size(value); i++)
             field.value.array.entries[i] = to_field(json_array_get(value, i));
     }
@@ -144,11 +146,12 @@ static amqp_basic_properties_t make_properties(void)
     }
     if (headers) {
         json_error_t error;
-        json_t *object = json_loads(headers, 0, &error); /* kept: the table points into it */
-        if (!json_is_object(object))
-            die("--headers", error.text);
+        header_object = json_loads(headers, 0, &error);
+        if (!json_is_object(header_object))
+            die("--headers", header_object ? "not an object" : error.text);
+        init_amqp_pool(&header_pool, 4096);
         properties._flags |= AMQP_BASIC_HEADERS_FLAG;
-        properties.headers = to_table(object);
+        properties.headers = to_table(header_object);
     }
     return properties;
 }
@@ -213,6 +216,9 @@ static int publish(const char *exchange, const char *key)
     if (wants_confirm)
         await_confirms(&confirmed, sent);
     free(line);
+    if (header_object)
+        empty_amqp_pool(&header_pool);
+    json_decref(header_object);
     return 0;
 }
 
@@ -329,64 +335,6 @@ static int hold(const char *queue)
     return 0;
 }
 
-/* ---- the bare forwarder ---------------------------------------------------------------------------------- */
-
-/* A message was published for delivery tag tags[n % WINDOW] with sequence number n. */
-static uint64_t tags[WINDOW];
-
-static void on_forwarder_confirm(amqp_connection_state_t out, uint64_t *confirmed)
-{
-    amqp_frame_t frame;
-    check_status(amqp_simple_wait_frame(out, &frame), "wait for a confirm");
-    if (frame.frame_type == AMQP_FRAME_METHOD && frame.payload.method.id == AMQP_BASIC_ACK_METHOD) {
-        amqp_basic_ack_t *ack = frame.payload.method.decoded;
-        if (!ack->multiple && ack->delivery_tag != *confirmed + 1)
-            die("forward", "a confirm out of order: the classic queue of the bench does not do that");
-        *confirmed = ack->delivery_tag;
-        check_status(amqp_basic_ack(link, 1, tags[*confirmed % WINDOW], 1), "ack");
-    }
-    amqp_maybe_release_buffers(out);
-}
-
-static int forward(const char *queue, const char *exchange, const char *key)
-{
-    open_link(); /* the second connection: publishing */
-    amqp_connection_state_t out = link;
-    amqp_confirm_select(out, 1);
-    open_link();
-    start_consuming(queue, WINDOW);
-    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
-    uint64_t sent = 0, confirmed = 0;
-    double start_s = 0;
-    while (count < 0 || (long)confirmed < count) {
-        amqp_envelope_t envelope;
-        bool may_take = sent - confirmed < WINDOW && (count < 0 || (long)sent < count);
-        bool has_waiting = amqp_data_in_buffer(link) || amqp_frames_enqueued(link);
-        timeout_ms = sent == confirmed ? 10000 : has_waiting ? 0 : 1;
-        if (may_take && next_message(&envelope)) {
-            start_s = start_s > 0 ? start_s : now_s();
-            tags[++sent % WINDOW] = envelope.delivery_tag;
-            check_status(
-                amqp_basic_publish(out, 1, bytes(exchange), bytes(key), 0, 0, &properties, envelope.message.body),
-                "publish");
-            amqp_destroy_envelope(&envelope);
-        } else if (may_take && sent == confirmed) {
-            break; /* nothing came for ten seconds */
-        } else if (sent > confirmed) {
-            on_forwarder_confirm(out, &confirmed);
-        }
-    }
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    double cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec)
-                   + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    double wall_s = now_s() - start_s;
-    printf("{\"messages\":%llu,\"seconds\":%.3f,\"per_second\":%.0f,\"cpu_us_per_message\":%.2f,\"rss_kb\":%ld}\n",
-           (unsigned long long)confirmed, wall_s, (double)confirmed / wall_s, cpu_s * 1e6 / (double)confirmed,
-           used.ru_maxrss);
-    return 0;
-}
-
 /* ---- declaring --------------------------------------------------------------------------------------------- */
 
 static int declare_exchange(const char *name, const char *kind)
@@ -448,7 +396,6 @@ static const struct {
     {"publish", 2, NULL, publish, NULL},
     {"consume", 1, consume, NULL, NULL},
     {"hold", 1, hold, NULL, NULL},
-    {"forward", 3, NULL, NULL, forward},
 };
 
 static int usage(void)
