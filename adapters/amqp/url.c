@@ -109,6 +109,8 @@ bool rabbit_url_parse(const char *url, struct rabbit_address *address, struct er
                        "the url has a query or fragment; heartbeat, prefetch, ca and the like are options beside it "
                        "(a ? or # in a password is %%3F or %%23)");
     split(&rest, '/', &authority);
+    if (rest.size && memchr(rest.data, '@', rest.size))
+        return err_set(err, "the url has an @ behind its first / (a / in the user or password is %%2F, an @ %%40)");
     if (rest.size && memchr(rest.data, '/', rest.size))
         return err_set(err, "the url has a second / behind the host (a / in the virtual host or password is %%2F)");
     const char *at = authority.size ? memrchr(authority.data, '@', authority.size) : NULL;

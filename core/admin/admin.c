@@ -3,6 +3,8 @@
 
 #include "core/base/log.h"
 
+#define WHY_MAX 2000 /* bytes of a reason */
+
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,10 +62,10 @@ char *take_why(struct request *request)
     struct slice body = request_body(request);
     json_t *json = json_loadb(body.data ? body.data : "", body.size, JSON_REJECT_DUPLICATES, NULL);
     const char *why = json_string_value(json_object_get(json, "why"));
-    char *copy = why && why[0] ? mem_text(why) : NULL;
+    char *copy = why && why[0] && strlen(why) <= WHY_MAX ? mem_text(why) : NULL;
     json_decref(json);
     if (!copy)
-        reply_error(request, 400, "a reason is needed: {\"why\": \"...\"}");
+        reply_error(request, 400, "a reason is needed, of at most %d bytes: {\"why\": \"...\"}", WHY_MAX);
     return copy;
 }
 

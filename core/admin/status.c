@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 struct looking {
-    struct admin *admin;
+    struct engine *engine; /* lives as long as a picture of its store is open; the admin API may be closed meanwhile */
     struct request *request;
     struct picture *picture;
     struct books books;
@@ -63,10 +63,12 @@ static json_t *store_json(struct engine *engine)
                      (json_int_t)engine_config(engine)->store_limit);
 }
 
-static json_t *differences_json(struct engine *engine)
+/* What a person should know beside the tables: one text each. */
+static json_t *notes_json(struct engine *engine, const struct books *books)
 {
     struct buf lines = BUF_INIT(65536);
     json_t *list = json_array();
+    engine_orphans(engine, books, &lines);
     engine_differences(engine, &lines);
     for (char *line = lines.data, *end; line && (end = strchr(line, '\n')); line = end + 1)
         json_array_append_new(list, json_of((struct slice){line, (size_t)(end - line)}));
@@ -76,7 +78,7 @@ static json_t *differences_json(struct engine *engine)
 
 static void answer(struct looking *looking)
 {
-    struct engine *engine = looking->admin->engine;
+    struct engine *engine = looking->engine;
     json_t *flows = json_array(), *lanes = json_array();
     struct flow *flow;
     struct connection *connection;
@@ -87,8 +89,8 @@ static void answer(struct looking *looking)
     reply_json(looking->request, 200,
                json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "environment", engine_config(engine)->environment, "ready",
                          engine_is_ready(engine), "up_ms", (json_int_t)(clock_now_ms() - engine_started_ms(engine)),
-                         "store", store_json(engine), "flows", flows, "lanes", lanes, "differences",
-                         differences_json(engine)));
+                         "store", store_json(engine), "flows", flows, "lanes", lanes, "notes",
+                         notes_json(engine, &looking->books)));
 }
 
 static void count(uv_work_t *work)
@@ -101,8 +103,8 @@ static void on_counted(uv_work_t *work, int status)
 {
     struct looking *looking = work->data;
     (void)status;
-    picture_close(looking->picture);
     answer(looking);
+    picture_close(looking->picture);
     books_clear(&looking->books);
     free(looking);
 }
@@ -116,7 +118,7 @@ void answer_status(struct admin *admin, struct request *request)
         return;
     }
     struct looking *looking = mem_zero(sizeof *looking);
-    looking->admin = admin;
+    looking->engine = admin->engine;
     looking->request = request;
     looking->picture = picture;
     looking->work.data = looking;

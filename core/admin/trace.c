@@ -1,6 +1,7 @@
 /* trace.c - GET /v1/trace?key=K: the last events of a key, what was decided and why, what became of the effects */
 #include "core/admin/internal.h"
 
+#include "core/base/utf8.h"
 #include "core/lane/effect.h"
 
 #include <stdlib.h>
@@ -106,7 +107,7 @@ static json_t *sorted(json_t *runs)
 void answer_trace(struct admin *admin, struct request *request)
 {
     const char *key = request_query(request, "key");
-    if (!key || !key[0] || strlen(key) > KEY_MAX_BYTES) {
+    if (!key || !key[0] || strlen(key) > KEY_MAX_BYTES || !utf8_is_valid(slice_of(key))) {
         reply_error(request, 400, "which key? /v1/trace?key=...");
         return;
     }

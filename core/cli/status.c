@@ -96,7 +96,7 @@ int cli_status(int argc, char **argv)
         return ok ? 0 : 1;
     }
     char up[32], used[32], limit[32];
-    json_t *store = json_object_get(status, "store"), *difference;
+    json_t *store = json_object_get(status, "store"), *note;
     printf("%s · up %s · store %s, %s of %s%s\n\n", cli_text(status, "environment"),
            cli_duration(cli_number(status, "up_ms"), up), cli_text(store, "state"),
            cli_size(cli_number(store, "used_bytes"), used), cli_size(cli_number(store, "limit_bytes"), limit),
@@ -106,8 +106,8 @@ int cli_status(int argc, char **argv)
     print_lanes(lanes);
     putchar('\n');
     size_t index;
-    json_array_foreach(json_object_get(status, "differences"), index, difference)
-        printf("%s\n", json_string_value(difference));
+    json_array_foreach(json_object_get(status, "notes"), index, note)
+        printf("%snote: %s%s\n", cli_paint("\033[33m"), json_string_value(note), cli_paint("\033[0m"));
     books_balance(flows, "flow", true);
     books_balance(lanes, "connection", true);
     if (ok)

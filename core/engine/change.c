@@ -14,8 +14,14 @@ struct changing {
     struct flow *flow; /* to adjust or wake; NULL: none */
     struct lane *lane; /* to wake; NULL: none */
     bool sets_gate, is_on;
+    uint64_t held; /* the number that is settled; 0: none */
     char text[300];
 };
+
+static struct slice number_slice(const uint64_t *number)
+{
+    return (struct slice){(const char *)number, sizeof *number};
+}
 
 static struct changing *changing_new(struct engine *engine, engine_done done, void *context)
 {
@@ -35,6 +41,8 @@ static void on_committed(void *context)
         flow_wake(changing->flow);
     if (changing->lane)
         lane_wake(changing->lane);
+    if (changing->held)
+        map_remove(&changing->engine->settling, number_slice(&changing->held));
     log_info("%s", changing->text);
     changing->done(changing->context, true, changing->text);
     free(changing);
@@ -65,19 +73,31 @@ void engine_set_gate(struct engine *engine, const char *name, bool is_on, const 
              row.is_on ? "on" : "off", author->who, author->why);
     audit_write(engine, change, author, "gate", name, row.is_on == is_on ? "(unchanged)" : is_on ? "off -> on" : "on -> off");
     row.is_on = is_on;
-    gate_write(change, RELEASE_FLOW, name, &row);
+    gate_write(engine, change, RELEASE_FLOW, name, &row);
     store_commit(engine->store, change);
 }
 
-/* The row of the number, or an answer that there is none. */
+/* The row of the number, or an answer that there is none, or that somebody settles it just now: what is not yet on disk
+ * must not be done a second time. */
 static bool find_held(struct engine *engine, uint64_t number, struct slice *row, engine_done done, void *context)
 {
     char text[200];
-    if (held_get(&engine->held, number, row))
+    bool is_settling = map_get(&engine->settling, number_slice(&number)) != NULL;
+    if (!is_settling && held_get(&engine->held, number, row))
         return true;
-    snprintf(text, sizeof text, "nothing is held as %" PRIu64 "; `headgate held` lists what is", number);
+    if (is_settling)
+        snprintf(text, sizeof text, "held %" PRIu64 " is just being retried or discarded", number);
+    else
+        snprintf(text, sizeof text, "nothing is held as %" PRIu64 "; `headgate held` lists what is", number);
     done(context, false, text);
     return false;
+}
+
+static void settle(struct changing *changing, struct change *change, uint64_t number)
+{
+    changing->held = number;
+    map_put(&changing->engine->settling, number_slice(&changing->held), changing);
+    held_remove(change, number);
 }
 
 static char *text_of(struct slice row, const char *name)
@@ -122,7 +142,7 @@ void engine_retry_held(struct engine *engine, uint64_t number, const struct auth
         free(changing);
         return;
     }
-    held_remove(change, number);
+    settle(changing, change, number);
     audit_write(engine, change, author, "held retry", subject, "");
     snprintf(changing->text, sizeof changing->text, "held %s goes back to work, by %s: %s", subject, author->who,
              author->why);
@@ -161,7 +181,7 @@ void engine_discard_held(struct engine *engine, uint64_t number, const struct au
     snprintf(subject, sizeof subject, "%" PRIu64, number);
     char *reason = text_of(row, "reason");
     put_refusal(engine, change, row, author);
-    held_remove(change, number);
+    settle(changing, change, number);
     audit_write(engine, change, author, "held discard", subject, reason);
     free(reason);
     snprintf(changing->text, sizeof changing->text, "held %s is discarded, by %s: %s", subject, author->who, author->why);

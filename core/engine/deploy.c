@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define TEST_MS 60000           /* a spec that takes longer is ended */
+#define LAST_OUTPUT_MS 500      /* after its end */
 #define OUTPUT_MAX ((size_t)64 << 10)
 
 /* A flow that is to be switched: its instance, loaded and checked, waits for the change to be on disk. */
@@ -130,7 +131,7 @@ static void commit(struct deploy *deploy)
     if (deploy->opens_gate)
         row.is_on = true;
     release_store(change, release, &author);
-    gate_write(change, release->kind, release->name, &row);
+    gate_write(engine, change, release->kind, release->name, &row);
     audit_write(engine, change, &author, "deploy", release->name, text);
     store_commit(engine->store, change);
 }
@@ -159,6 +160,8 @@ static void judge(struct deploy *deploy)
         commit(deploy);
 }
 
+static void on_timeout(uv_timer_t *timer);
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct deploy *deploy = handle->data;
@@ -174,11 +177,21 @@ static void close_if_over(struct deploy *deploy)
         uv_close((uv_handle_t *)&deploy->timer, on_handle_closed);
 }
 
+/* The child leads a process group: what it started goes with it. */
+static void kill_group(struct deploy *deploy)
+{
+    if (deploy->child.pid > 0)
+        kill(-deploy->child.pid, SIGKILL);
+}
+
 static void on_child_exit(uv_process_t *child, int64_t status, int signal)
 {
     struct deploy *deploy = child->data;
     deploy->status = signal ? 128 + signal : status;
+    kill_group(deploy);
     uv_close((uv_handle_t *)child, on_handle_closed);
+    /* Its output is read to the end; but somebody who left the group may hold the pipe open: not for long. */
+    uv_timer_start(&deploy->timer, on_timeout, LAST_OUTPUT_MS, 0);
     close_if_over(deploy);
 }
 
@@ -203,8 +216,13 @@ static void on_output(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 static void on_timeout(uv_timer_t *timer)
 {
     struct deploy *deploy = timer->data;
-    deploy->timed_out = true;
-    uv_process_kill(&deploy->child, SIGKILL);
+    if (!uv_is_closing((uv_handle_t *)&deploy->child)) {
+        deploy->timed_out = true;
+        kill_group(deploy);
+    } else if (!uv_is_closing((uv_handle_t *)&deploy->pipe)) {
+        uv_close((uv_handle_t *)&deploy->pipe, on_handle_closed);
+        close_if_over(deploy);
+    }
 }
 
 /* How it goes is told by the judge, also when the process cannot be started. */
@@ -220,7 +238,8 @@ static void spawn(struct deploy *deploy)
                                       .data.stream = (uv_stream_t *)&deploy->pipe},
                                      {.flags = UV_IGNORE}};
     uv_process_options_t options = {
-        .file = "/proc/self/exe", .args = args, .stdio = stdio, .stdio_count = 3, .exit_cb = on_child_exit};
+        .file = "/proc/self/exe", .args = args, .stdio = stdio, .stdio_count = 3, .exit_cb = on_child_exit,
+        .flags = UV_PROCESS_DETACHED};
     uv_pipe_init(engine->loop, &deploy->pipe, 0);
     uv_timer_init(engine->loop, &deploy->timer);
     deploy->child.data = deploy->pipe.data = deploy->timer.data = deploy;
@@ -385,5 +404,10 @@ bool deploy_is_busy(const struct engine *engine)
 void deploy_stop(struct engine *engine)
 {
     if (engine->deploys && engine->deploys->has_child)
-        uv_process_kill(&engine->deploys->child, SIGKILL);
+        kill_group(engine->deploys);
+}
+
+bool deploy_is_testing(const struct engine *engine)
+{
+    return engine->deploys && engine->deploys->has_child;
 }

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/engine/books.h"
 #include "core/engine/internal.h"
 
 #include <stdio.h>
@@ -141,6 +142,39 @@ void engine_check_ready(struct engine *engine)
     engine->on_ready(engine->context);
 }
 
+void engine_orphans(struct engine *engine, const struct books *books, struct buf *lines)
+{
+    for (size_t i = 0; i < books->lane_count; i++) {
+        const struct lane_book *lane = &books->lanes[i];
+        if ((lane->waiting || lane->held) && !engine_connection(engine, lane->name))
+            buf_addf(lines, "connection %s is not in %s any more: %lld of its effects wait, %lld are held\n", lane->name,
+                     engine->config->path, (long long)lane->waiting, (long long)lane->held);
+    }
+    for (size_t i = 0; i < books->flow_count; i++) {
+        const struct flow_book *flow = &books->flows[i];
+        if ((flow->waiting || flow->held) && !engine_flow(engine, flow->name))
+            buf_addf(lines, "flow %s is not here any more: %lld of its events wait, %lld are held\n", flow->name,
+                     (long long)flow->waiting, (long long)flow->held);
+    }
+}
+
+static void warn_of_orphans(struct engine *engine)
+{
+    struct err err = ERR_INIT;
+    struct buf lines = BUF_INIT(65536);
+    struct books books;
+    struct picture *picture = picture_open(engine->store, &err);
+    if (!picture)
+        return;
+    books_read(picture, &books);
+    picture_close(picture);
+    engine_orphans(engine, &books, &lines);
+    for (char *line = lines.data, *end; line && (end = strchr(line, '\n')); line = end + 1)
+        log_warning("%.*s", (int)(end - line), line);
+    buf_clear(&lines);
+    books_clear(&books);
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
 static void close_all(struct engine *engine);
@@ -182,6 +216,7 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
         return NULL;
     }
     engine_load_released(engine);
+    warn_of_orphans(engine);
     watch_folders(engine, engine->watches);
     engine_check_ready(engine);
     return engine;
@@ -189,11 +224,20 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
 
 /* ---- closing --------------------------------------------------------------------------------------------- */
 
+static void free_value(void *context, struct slice key, void *value)
+{
+    (void)context, (void)key;
+    free(value);
+}
+
 static void free_engine(uv_handle_t *handle)
 {
     struct engine *engine = handle->data;
     void (*on_stopped)(void *) = engine->on_stopped;
     void *context = engine->context;
+    map_each(&engine->gates, free_value, NULL);
+    map_clear(&engine->gates);
+    map_clear(&engine->settling);
     rulebook_clear(&engine->rules);
     config_free(engine->config);
     free(engine->connections);
@@ -241,7 +285,8 @@ static void look_whether_idle(uv_timer_t *timer)
 {
     struct engine *engine = timer->data;
     bool has_time = clock_mono_ns() / 1000000 < engine->stop_until_ms;
-    if (deploy_is_busy(engine) || store_is_pictured(engine->store) || (has_time && !is_idle(engine)))
+    if (deploy_is_testing(engine) || store_is_pictured(engine->store)
+        || (has_time && (deploy_is_busy(engine) || !is_idle(engine))))
         return;
     uv_timer_stop(timer);
     close_all(engine);

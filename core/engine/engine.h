@@ -38,6 +38,9 @@ struct flow *engine_flow(struct engine *engine, const char *name);           /* 
 struct flow *engine_flow_at(struct engine *engine, size_t index);            /* in order of names; NULL: no more */
 struct connection *engine_connection(struct engine *engine, const char *name); /* NULL: none */
 struct connection *engine_connection_at(struct engine *engine, size_t index);  /* in the file's order; NULL: no more */
+/* What the store has for flows and connections that are not here any more, for people: one a line. */
+struct books;
+void engine_orphans(struct engine *engine, const struct books *books, struct buf *lines);
 /* Differences between the folders and what is released, for `status`: one a line. */
 void engine_differences(struct engine *engine, struct buf *lines);
 

@@ -17,6 +17,8 @@ struct engine {
     size_t flow_count;
     struct rulebook rules;          /* live */
     uint64_t audit_last;            /* number of the newest audit row */
+    struct map gates;               /* key of its row -> struct gate_row, owned: as last decided */
+    struct map settling;            /* numbers (8 bytes) of held things that are just taken back or discarded */
 
     struct deploy *deploys;         /* the first is under way, the others wait */
     struct watch *watch;            /* NULL: the folders are not watched */
@@ -36,13 +38,15 @@ struct connection *engine_find_connection(void *engine, const char *name);
 struct instance_options engine_instance_options(struct engine *engine, const struct rulebook *book);
 void engine_check_ready(struct engine *engine);
 
-/* releases.c: rows of `releases`, `gates` and `audit` */
+/* releases.c: rows of `releases`, `gates` and `audit`.  A gate is read as it was last decided, on disk or not yet: two
+ * changes under way at once must not undo each other. */
 struct gate_row {
     bool is_on;
     char live[HASH_TEXT_MAX], previous[HASH_TEXT_MAX];
 };
 bool gate_read(struct engine *engine, enum release_kind kind, const char *name, struct gate_row *row);
-void gate_write(struct change *change, enum release_kind kind, const char *name, const struct gate_row *row);
+void gate_write(struct engine *engine, struct change *change, enum release_kind kind, const char *name,
+                const struct gate_row *row);
 void release_store(struct change *change, const struct release *release, const struct author *author);
 struct release *release_restore(struct engine *engine, enum release_kind kind, const char *name, const char *hash,
                                 struct err *err);
@@ -53,6 +57,7 @@ void engine_load_released(struct engine *engine); /* rules and flows that the st
 /* deploy.c */
 void deploy_stop(struct engine *engine); /* ends the one under way, drops the others */
 bool deploy_is_busy(const struct engine *engine);
+bool deploy_is_testing(const struct engine *engine); /* its process runs */
 
 /* watch.c */
 void watch_folders(struct engine *engine, bool goes_on); /* deploys what is new now; and what changes, if it goes on */

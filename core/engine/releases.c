@@ -36,17 +36,27 @@ static void parse_gate(struct slice value, struct gate_row *row)
 bool gate_read(struct engine *engine, enum release_kind kind, const char *name, struct gate_row *row)
 {
     struct store_key key = gate_key(kind, name);
+    struct gate_row *decided = map_get(&engine->gates, store_key_slice(&key));
     struct slice value;
-    *row = (struct gate_row){.is_on = false};
+    *row = decided ? *decided : (struct gate_row){.is_on = false};
+    if (decided)
+        return true;
     if (!store_get(engine->store, TABLE_GATES, store_key_slice(&key), &value))
         return false;
     parse_gate(value, row);
     return true;
 }
 
-void gate_write(struct change *change, enum release_kind kind, const char *name, const struct gate_row *row)
+void gate_write(struct engine *engine, struct change *change, enum release_kind kind, const char *name,
+                const struct gate_row *row)
 {
     struct store_key key = gate_key(kind, name);
+    struct gate_row *decided = map_get(&engine->gates, store_key_slice(&key));
+    if (!decided) {
+        decided = mem_zero(sizeof *decided);
+        map_put(&engine->gates, store_key_slice(&key), decided);
+    }
+    *decided = *row;
     struct buf value = BUF_INIT(1000);
     record_add_text(&value, "gate", slice_of(row->is_on ? "on" : "off"));
     record_add_text(&value, "live", slice_of(row->live));

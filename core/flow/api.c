@@ -8,7 +8,9 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#define FIELDS_MAX ((size_t)16 << 20) /* bytes of what one effect may say */
+#define FIELDS_MAX ((size_t)16 << 20)  /* bytes of what one effect may say */
+#define EFFECTS_MAX ((size_t)64 << 20) /* bytes of all effects of one event */
+#define BYTES_PER_INSTRUCTION 8        /* encoding is work that the hook does not see: it is charged to the budget */
 
 static const char *kind_words(enum option_kind kind)
 {
@@ -52,7 +54,10 @@ static bool add_json(lua_State *L, const struct option *option, struct buf *reco
     struct buf json = BUF_INIT(FIELDS_MAX);
     bool ok = json_add(L, lua_gettop(L), &json, err)
               && (record_add(record, option->name, RECORD_JSON, buf_slice(&json)) || err_set(err, "too large"));
+    size_t size = json.size;
     buf_clear(&json);
+    if (!ok)
+        world_charge(L, (int64_t)(size / BYTES_PER_INSTRUCTION)); /* nothing of it is in the record, but it was work */
     return ok || err_wrap(err, "`%s`", option->name);
 }
 
@@ -225,7 +230,9 @@ static bool collect(struct run *run, struct connection *connection, const struct
         return false;
     }
     run->position++;
-    return true;
+    run->asked_bytes += asked->fields.size;
+    return run->asked_bytes <= EFFECTS_MAX
+        || err_set(err, "the effects of this event have more than %zu MiB in all", EFFECTS_MAX >> 20);
 }
 
 /* An error must not leap over what C owns: everything is freed before it is raised.  It quotes what a flow said, so it is
@@ -252,6 +259,7 @@ static int call_verb(lua_State *L)
     buf_reset(&fields);
     bool ok =
         encode_fields(L, 1, verb->fields, &fields, &err) && collect(run, connection, verb, buf_slice(&fields), &err);
+    world_charge(L, (int64_t)(fields.size / BYTES_PER_INSTRUCTION)); /* also where it failed: it was work */
     if (!ok)
         raise_about(L, connection, verb->name, &err);
     return 0;

@@ -38,6 +38,7 @@ struct run {
     unsigned position; /* effects asked for in this step */
     struct asked *asked;
     size_t asked_count;
+    size_t asked_bytes;          /* of all of them */
     struct buf trail; /* JSON: the entries of the steps, comma-separated */
     
     bool keeps_fields;

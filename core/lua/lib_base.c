@@ -216,7 +216,8 @@ static int base_xpcall(lua_State *L)
 /* Upvalue: a function of Lua's own that looks through its first argument without being watched. */
 static int charged(lua_State *L)
 {
-    world_charge(L, (int64_t)(lua_rawlen(L, 1) / BYTES_PER_INSTRUCTION));
+    if (lua_type(L, 1) == LUA_TSTRING)
+        world_charge(L, (int64_t)(lua_rawlen(L, 1) / BYTES_PER_INSTRUCTION));
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
@@ -328,6 +329,8 @@ static int base_require(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key);
     if (lua_getfield(L, 2, name) != LUA_TNIL)
         return 1;
+    if (*(void **)lua_getextraspace(L)) /* the host marks threads that run steps */
+        return luaL_error(L, "require '%s': modules are required at the top of a file, not inside of a step", name);
     lua_settop(L, 2);
     refuse_circle(L, name);
     compile_module(L, name);
@@ -347,12 +350,15 @@ static int base_require(lua_State *L)
 static void take_from_lua(lua_State *L, int globals)
 {
     static const char *const names[] = {"assert", "error",    "getmetatable", "ipairs", "pcall", "rawequal",
-                                        "select", "tonumber", "tostring",     "type",   NULL};
+                                        "select", "tostring",     "type",   NULL};
     luaL_requiref(L, "_G", luaopen_base, 0);
     for (int i = 0; names[i]; i++) {
         lua_getfield(L, -1, names[i]);
         lua_setfield(L, globals, names[i]);
     }
+    lua_getfield(L, -1, "tonumber");
+    lua_pushcclosure(L, charged, 1);
+    lua_setfield(L, globals, "tonumber");
     lua_pop(L, 1);
 
     luaL_requiref(L, "math", luaopen_math, 0);
