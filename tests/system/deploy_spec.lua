@@ -81,6 +81,16 @@ describe("a deploy", function()
     assert.equal(6, select(2, live(world, "stamp")))
   end)
 
+  it("is not held up by a process that a spec leaves behind", function()
+    local world = world_with(stamp "zero")
+    kit.write(world.path .. "/flow.lua", stamp "one")
+    kit.write(world.path .. "/flow_spec.lua", [[it("leaves something behind", function()
+      os.execute "tail -f /dev/null &"
+    end)]])
+    world:must("deploy", world.path, "--why", "test")
+    assert.equal(2, select(2, live(world, "stamp")))
+  end)
+
   it("lets a run that began finish under its release", function()
     local world = world_with([[return { run = function(event)
       alerts.get { alias = "slow" }

@@ -48,6 +48,26 @@ describe("a held event", function()
     assert.equal("held retry", world:ask("audit", "--json").audit[1].what)
   end)
 
+  it("is taken back once, however many people do it at once", function()
+    local world = world_with_held(5)
+    kit.write(world.path .. "/flow.lua", [[return { run = function(event)
+      mail.send { to = event.body.to, subject = "At last", text = event.id }
+    end }]])
+    world:must("deploy", world.path, "--why", "mended")
+    local curl = ([[curl -s -o /dev/null --unix-socket %s/admin.sock -d '{"why":"all at once"}']]):format(world.config.data)
+    local calls = {}
+    for _, held in ipairs(world:held()) do
+      for i = 1, 4 do
+        calls[#calls + 1] = ("%s http://headgate/v1/held/%d/%s &"):format(curl, held.held, i == 4 and "discard" or "retry")
+      end
+    end
+    os.execute(table.concat(calls, " ") .. " wait")
+    world:settle()
+    world:counts("orders", { received = 5, held = 0, waiting = 0, difference = 0 })
+    local flow = world:flow_status "orders"
+    assert.equal(5, flow.finished + flow.skipped.discarded)
+  end)
+
   it("that fails again is held again", function()
     local world = world_with_held(1)
     local first = world:held()[1]
