@@ -3,8 +3,8 @@
  * An adapter is a table (at the end).  `core/` calls what stands in it; the adapter answers by the
  * functions below it.  Everything here runs on the loop thread; no function of an adapter blocks.
  * What it gathers to send in one batch it may send from a uv_prepare_t that its `open` starts: core's own work before
- * the loop waits is done by then.  What can only be done by blocking is done on a thread of the adapter's own that talks to the
- * loop thread by mailboxes (core/base/mailbox.h).
+ * the loop waits is done by then.  What can only be done by blocking is done on a thread of the adapter's own that
+ * talks to the loop thread by mailboxes (core/base/mailbox.h).
  *
  *     events in                                      effects out
  *     listen(source) ──► source_event(event)         deliver(delivery) ──► delivery_done | _later |
@@ -40,14 +40,14 @@ struct flow;
 
 /* One configured link to an outside system.  Made and freed by core. */
 struct connection {
-    const char *name;                /* as in headgate.yaml */
-    const char *environment;         /* of this node, as in headgate.yaml */
+    const char *name;        /* as in headgate.yaml */
+    const char *environment; /* of this node, as in headgate.yaml */
     const struct adapter *adapter;
     const struct settings *settings; /* checked against adapter->options */
     uv_loop_t *loop;
-    void *state;                     /* the adapter's own, from open to close */
-    bool is_open;                    /* core's: between open and close */
-    struct lane *lane;               /* core's */
+    void *state;       /* the adapter's own, from open to close */
+    bool is_open;      /* core's: between open and close */
+    struct lane *lane; /* core's */
 };
 
 enum connection_state { CONNECTION_IDLE, CONNECTION_UP, CONNECTION_DOWN };
@@ -86,8 +86,8 @@ struct event {
     uint64_t epoch;        /* the adapter's: which session, say */
     uint64_t token;        /* the adapter's: what to acknowledge */
     int64_t received_ms;
-    bool is_redelivered;   /* the source says it may have delivered this before */
-    struct slice record;   /* behind this struct */
+    bool is_redelivered; /* the source says it may have delivered this before */
+    struct slice record; /* behind this struct */
 };
 
 struct event *event_new(struct slice record); /* copies the record; any thread */
@@ -116,7 +116,7 @@ struct ask {
     bool (*file)(const struct ask *ask, const char *path, struct slice *content);
     /* Names of the flow's files that begin with `prefix`, comma-separated, for a helpful error. */
     void (*list)(const struct ask *ask, const char *prefix, struct buf *names);
-    void *context;         /* core's */
+    void *context; /* core's */
 };
 
 struct verb {
@@ -181,9 +181,9 @@ void examination_ends(struct examination *examination); /* once, after the last 
 /* ---- a simulator of the far side on loopback, for `headgate sandbox` ---------------------- */
 
 struct simulator {
-    const char *name;                             /* "opsgenie", "mailbox" */
-    const char *summary;                          /* one line of what it plays */
-    const struct option *options;                 /* among them the ports, 0: any free one */
+    const char *name;             /* "opsgenie", "mailbox" */
+    const char *summary;          /* one line of what it plays */
+    const struct option *options; /* among them the ports, 0: any free one */
     /* Starts on `loop`; prints nothing; puts one line a service ("OpsGenie API  http://127.0.0.1:8282") into `says`. */
     void *(*start)(uv_loop_t *loop, const struct settings *settings, struct buf *says, struct err *err);
     void (*stop)(void *simulator);
@@ -192,25 +192,26 @@ struct simulator {
 /* ---- the table ---------------------------------------------------------------------------- */
 
 struct adapter {
-    const char *name;                     /* as written in headgate.yaml */
-    const char *summary;                  /* one line, for `headgate adapters` */
-    const struct option *options;         /* keys of the connection, beside those that all have */
-    const struct option *source_options;  /* keys below the connection in a flow's `on:`; NULL: no events come from it */
-    const struct verb *verbs;             /* ends with name NULL; NULL: none */
-    const struct query *queries;          /* ends with name NULL; NULL: none */
-    unsigned concurrency;                 /* deliveries under way at once, unless the connection says `concurrency` */
+    const char *name;                    /* as written in headgate.yaml */
+    const char *summary;                 /* one line, for `headgate adapters` */
+    const struct option *options;        /* keys of the connection, beside those that all have */
+    const struct option *source_options; /* keys below the connection in a flow's `on:`; NULL: no events come from it */
+    const struct verb *verbs;            /* ends with name NULL; NULL: none */
+    const struct query *queries;         /* ends with name NULL; NULL: none */
+    unsigned concurrency;                /* deliveries under way at once, unless the connection says `concurrency` */
 
     bool (*open)(struct connection *connection, struct err *err); /* must not wait for the far side */
-    void (*close)(struct connection *connection);                 /* cannot fail; open deliveries get no answer any more */
-    bool (*listen)(struct source *source, struct err *err);       /* events may come from now on */
-    void (*silence)(struct source *source);                       /* none from now on; delivered ones may still be acked
-                                                                     until the connection is closed */
+    void (*close)(struct connection *connection);           /* cannot fail; open deliveries get no answer any more */
+    bool (*listen)(struct source *source, struct err *err); /* events may come from now on */
+    void (*silence)(struct source *source);                 /* none from now on; delivered ones may still be acked
+                                                               until the connection is closed */
     void (*ack)(struct connection *connection, struct event *event);      /* all it caused is on disk */
     void (*put_back)(struct connection *connection, struct event *event); /* to the source, untouched */
     void (*deliver)(struct connection *connection, struct delivery *delivery);
     void (*ask)(struct connection *connection, struct question *question);
-    void (*examine)(struct connection *connection, struct source *source /* or NULL */, struct examination *examination);
-    const struct simulator *simulator;    /* NULL: none */
+    void (*examine)(struct connection *connection, struct source *source /* or NULL */,
+                    struct examination *examination);
+    const struct simulator *simulator; /* NULL: none */
 };
 
 /* The registry, in adapters/adapters.c: all adapters of this program, ending with NULL. */

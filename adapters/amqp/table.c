@@ -235,8 +235,7 @@ static bool to_table(const json_t *object, amqp_pool_t *pool, amqp_table_t *tabl
     table->entries = pool_new(pool, json_object_size(object) * sizeof(amqp_table_entry_t));
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
+    json_object_foreach((json_t *)(uintptr_t)object, name, value) {
         amqp_table_entry_t *entry = &table->entries[table->num_entries++];
         if (strlen(name) > NAME_MAX_SIZE)
             return err_set(err, "the name %.40s... is longer than %d bytes", name, NAME_MAX_SIZE);

@@ -98,8 +98,7 @@ static json_t *check_details(const struct field *field, const json_t *value)
     size_t units = 0;
     if (!json_is_object(value))
         return json_string("should be an object of strings");
-    json_object_foreach((json_t *)value, key, item)
-    {
+    json_object_foreach((json_t *)value, key, item) {
         if (!json_is_string(item))
             return json_sprintf("the value of '%s' should be a string", key);
         json_t *name = json_string(key);
@@ -161,8 +160,7 @@ static void check_known(unsigned action, const json_t *body, json_t *errors)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)body, key, value)
-    {
+    json_object_foreach((json_t *)body, key, value) {
         bool is_known = false;
         for (size_t i = 0; i < FIELD_COUNT && !is_known; i++)
             is_known = strcmp(fields[i].name, key) == 0 && (fields[i].actions & action);

@@ -15,8 +15,7 @@ static bool check_headers(const json_t *headers, struct err *err)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)headers, name, value)
-    {
+    json_object_foreach((json_t *)headers, name, value) {
         const char *text = json_string_value(value);
         if (!text || strpbrk(text, "\r\n") || !*name || strpbrk(name, " :\r\n"))
             return err_set(err, "`headers` must be an object of one-line strings");

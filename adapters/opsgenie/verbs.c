@@ -197,8 +197,7 @@ static bool add_list(json_t *body, const struct limit *limit, const json_t *list
               || err_set(err, "`%s` must be a list", limit->field);
     size_t index;
     json_t *item;
-    json_array_foreach(list, index, item)
-    {
+    json_array_foreach(list, index, item) {
         struct buf text = BUF_INIT(BODY_LIMIT);
         ok = ok && (scalar_text(item, &text) || err_set(err, "`%s` takes only texts", limit->field));
         if (ok && !is_blank(buf_slice(&text)) && json_array_size(texts) < limit->items)
@@ -220,8 +219,7 @@ static size_t details_units(json_t *details, const char **largest)
     size_t sum = 0, most = 0;
     const char *key;
     json_t *value;
-    json_object_foreach(details, key, value)
-    {
+    json_object_foreach(details, key, value) {
         size_t units = units_of((struct slice){json_string_value(value), json_string_length(value)});
         if (units >= most) {
             most = units;
@@ -236,8 +234,7 @@ static bool fill_details(json_t *details, const json_t *given, struct err *err)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)given, key, value)
-    {
+    json_object_foreach((json_t *)(uintptr_t)given, key, value) {
         if (json_is_null(value))
             continue;
         struct buf text = BUF_INIT(BODY_LIMIT);
@@ -287,8 +284,7 @@ static bool person_is_good(const json_t *person, const char *field, const char *
     const char *key;
     json_t *value;
     bool has_name = false;
-    json_object_foreach((json_t *)(uintptr_t)person, key, value)
-    {
+    json_object_foreach((json_t *)(uintptr_t)person, key, value) {
         if (strcmp(key, "type") == 0)
             continue;
         if (!is_one_of(key, names) || !json_string_length(value))
@@ -307,8 +303,7 @@ static bool add_people(json_t *body, const char *field, const json_t *given, str
     bool ok = true;
     size_t index;
     json_t *person;
-    json_array_foreach(given, index, person)
-    {
+    json_array_foreach(given, index, person) {
         if (json_is_object(person) && json_object_size(person) == 0)
             continue; /* OpsGenie would refuse the whole alert for it */
         ok = ok && person_is_good(person, field, is_responders ? "team|user|escalation|schedule" : "team|user", err);

@@ -75,7 +75,8 @@ void reply_done(void *context, bool ok, const char *text)
     if (ok)
         reply_json(request, 200, json_pack("{s:b, s:o}", "ok", 1, "text", json_of(slice_of(text))));
     else
-        reply_json(request, 409, json_pack("{s:o}", "error", json_of(slice_of(text)))); /* may be long: a spec's output */
+        reply_json(request, 409,
+                   json_pack("{s:o}", "error", json_of(slice_of(text)))); /* may be long: a spec's output */
 }
 
 static void change(struct admin *admin, struct request *request, const char *what, const char *name, uint64_t number)

@@ -12,7 +12,7 @@
 struct visit; /* all examinations of one request */
 
 struct examination {
-    struct visit *visit;     /* NULL: the request was answered without this one */
+    struct visit *visit; /* NULL: the request was answered without this one */
     char subject[2 * NAME_MAX_BYTES + 32];
     bool has_ended;
     struct examination *next;
@@ -127,7 +127,8 @@ void answer_doctor(struct admin *admin, struct request *request)
         char subject[NAME_MAX_BYTES + 16];
         snprintf(subject, sizeof subject, "flow %s", flow_name(flow));
         add_finding(visit, subject, "release", flow_live(flow) != NULL,
-                    flow_live(flow) ? flow_is_on(flow) ? "loaded, gate on" : "loaded, gate off" : "cannot be loaded, see the log");
+                    flow_live(flow) ? flow_is_on(flow) ? "loaded, gate on" : "loaded, gate off"
+                                    : "cannot be loaded, see the log");
         flow_each_source(flow, examine_source, visit);
     }
     if (--visit->open == 0)

@@ -16,9 +16,9 @@ struct listing {
 
 static json_t *summary(struct slice key, struct slice row)
 {
-    json_t *json = json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "held", (json_int_t)store_key_number(key), "at",
-                             (json_int_t)record_get_integer(row, "at", 0), "kind", json_of_field(row, "kind"), "flow",
-                             json_of_field(row, "flow"), "key", json_of_field(row, "key"), "event_id",
+    json_t *json = json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "held", (json_int_t)store_key_number(key),
+                             "at", (json_int_t)record_get_integer(row, "at", 0), "kind", json_of_field(row, "kind"),
+                             "flow", json_of_field(row, "flow"), "key", json_of_field(row, "key"), "event_id",
                              json_of_field(row, "event_id"), "release", json_of_field(row, "release"), "reason",
                              json_of_field(row, "reason"));
     if (slice_is(record_get(row, "kind"), "effect")) {

@@ -27,13 +27,13 @@ char *take_who(const struct request *request);
 /* For engine_done: replies {"ok": true, "text"} or 409. */
 void reply_done(void *request, bool ok, const char *text);
 
-void answer_status(struct admin *admin, struct request *request);   /* status.c */
-void answer_trace(struct admin *admin, struct request *request);    /* trace.c */
-void answer_held(struct admin *admin, struct request *request);     /* held.c */
+void answer_status(struct admin *admin, struct request *request); /* status.c */
+void answer_trace(struct admin *admin, struct request *request);  /* trace.c */
+void answer_held(struct admin *admin, struct request *request);   /* held.c */
 void answer_held_one(struct admin *admin, struct request *request, uint64_t number);
-void answer_deploy(struct admin *admin, struct request *request);   /* releases.c */
+void answer_deploy(struct admin *admin, struct request *request); /* releases.c */
 void answer_releases(struct admin *admin, struct request *request);
 void answer_audit(struct admin *admin, struct request *request);
-void answer_doctor(struct admin *admin, struct request *request);   /* doctor.c */
+void answer_doctor(struct admin *admin, struct request *request); /* doctor.c */
 
 #endif

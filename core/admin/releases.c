@@ -37,7 +37,8 @@ static struct release *parse_release(json_t *json, struct err *err)
     struct release *release = release_new(which, name);
     const char *path;
     bool ok = true;
-    json_object_foreach(files, path, content) ok = ok && add_file(release, path, content, err);
+    json_object_foreach(files, path, content)
+        ok = ok && add_file(release, path, content, err);
     if (!ok) {
         release_free(release);
         return NULL;
@@ -75,10 +76,9 @@ static bool add_release(void *context, struct slice key, struct slice row)
 {
     struct listing *listing = context;
     struct slice hash = {key.data + key.size - (HASH_TEXT_MAX - 1), HASH_TEXT_MAX - 1};
-    json_array_append_new(listing->list,
-                          json_pack("{s:o, s:I, s:o, s:b}", "release", json_of(hash), "at",
-                                    (json_int_t)record_get_integer(row, "at", 0), "who", json_of_field(row, "who"), "live",
-                                    slice_is(hash, listing->live)));
+    json_array_append_new(listing->list, json_pack("{s:o, s:I, s:o, s:b}", "release", json_of(hash), "at",
+                                                   (json_int_t)record_get_integer(row, "at", 0), "who",
+                                                   json_of_field(row, "who"), "live", slice_is(hash, listing->live)));
     return true;
 }
 
@@ -116,7 +116,8 @@ void answer_releases(struct admin *admin, struct request *request)
     }
     snprintf(live, sizeof live, "%.*s", SLICE_ARG(record_get(gate, "live")));
     struct listing listing = {json_array(), live};
-    store_scan(engine_store(admin->engine), TABLE_RELEASES, store_key_slice(&prefix), SLICE_NONE, add_release, &listing);
+    store_scan(engine_store(admin->engine), TABLE_RELEASES, store_key_slice(&prefix), SLICE_NONE, add_release,
+               &listing);
     reply_json(request, 200, json_pack("{s:s, s:s, s:o}", "kind", found, "name", name, "releases", listing.list));
 }
 
@@ -140,10 +141,11 @@ static bool add_audit(void *context, struct slice key, struct slice row)
         return true;
     }
     json_array_insert_new(auditing->list, 0,
-                          json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "number", (json_int_t)store_key_number(key), "at",
-                                    (json_int_t)record_get_integer(row, "at", 0), "who", json_of_field(row, "who"), "what",
-                                    json_of_field(row, "what"), "subject", json_of_field(row, "subject"), "text",
-                                    json_of_field(row, "text"), "why", json_of_field(row, "why")));
+                          json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "number", (json_int_t)store_key_number(key),
+                                    "at", (json_int_t)record_get_integer(row, "at", 0), "who",
+                                    json_of_field(row, "who"), "what", json_of_field(row, "what"), "subject",
+                                    json_of_field(row, "subject"), "text", json_of_field(row, "text"), "why",
+                                    json_of_field(row, "why")));
     return true;
 }
 

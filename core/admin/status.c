@@ -25,15 +25,15 @@ static json_t *flow_json(struct flow *flow, const struct books *books)
     const struct flow_book *book = books_flow(books, view.name);
     if (!book)
         book = &none;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:f, s:i, s:I, s:I, s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:I}",
-                     "flow", view.name, "title", view.title, "owner", view.owner, "gate", view.is_on ? "on" : "off",
-                     "when_off", view.drops_when_off ? "drop" : "hold", "release", view.release, "source",
-                     json_of(slice_of(view.source_state)), "is_listening", view.is_listening, "is_refused", view.is_refused, "rate", view.rate, "under_way",
-                     (int)view.under_way, "received", (json_int_t)book->received, "finished", (json_int_t)book->finished,
-                     "skipped", "repeat", (json_int_t)book->repeat, "dropped", (json_int_t)book->dropped, "discarded",
-                     (json_int_t)book->discarded, "expired", (json_int_t)book->expired, "waiting",
-                     (json_int_t)book->waiting, "held", (json_int_t)book->held, "difference",
-                     (json_int_t)book->difference);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:f, s:i, s:I, s:I, s:{s:I, s:I, s:I}, s:I, s:I, s:I, s:I}",
+        "flow", view.name, "title", view.title, "owner", view.owner, "gate", view.is_on ? "on" : "off", "when_off",
+        view.drops_when_off ? "drop" : "hold", "release", view.release, "source", json_of(slice_of(view.source_state)),
+        "is_listening", view.is_listening, "is_refused", view.is_refused, "rate", view.rate, "under_way",
+        (int)view.under_way, "received", (json_int_t)book->received, "finished", (json_int_t)book->finished, "skipped",
+        "repeat", (json_int_t)book->repeat, "dropped", (json_int_t)book->dropped, "discarded",
+        (json_int_t)book->discarded, "expired", (json_int_t)book->expired, "waiting", (json_int_t)book->waiting, "held",
+        (json_int_t)book->held, "difference", (json_int_t)book->difference);
 }
 
 static json_t *lane_json(struct connection *connection, const struct books *books)
@@ -45,14 +45,14 @@ static json_t *lane_json(struct connection *connection, const struct books *book
     const struct lane_book *book = books_lane(books, view.connection);
     if (!book)
         book = &none;
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connection",
-                     view.connection, "adapter", view.adapter, "state", view.state, "text", json_of(slice_of(view.text)),
-                     "resumes_in_ms", (json_int_t)(view.until_ms ? view.until_ms - now_ms : 0), "under_way",
-                     (int)view.under_way, "oldest_ms", (json_int_t)(view.oldest_ms ? now_ms - view.oldest_ms : 0), "asked",
-                     (json_int_t)book->asked, "delivered", (json_int_t)book->delivered, "refused",
-                     (json_int_t)book->refused, "superseded", (json_int_t)book->superseded, "waiting",
-                     (json_int_t)book->waiting, "held", (json_int_t)book->held, "difference",
-                     (json_int_t)book->difference);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connection", view.connection,
+        "adapter", view.adapter, "state", view.state, "text", json_of(slice_of(view.text)), "resumes_in_ms",
+        (json_int_t)(view.until_ms ? view.until_ms - now_ms : 0), "under_way", (int)view.under_way, "oldest_ms",
+        (json_int_t)(view.oldest_ms ? now_ms - view.oldest_ms : 0), "asked", (json_int_t)book->asked, "delivered",
+        (json_int_t)book->delivered, "refused", (json_int_t)book->refused, "superseded", (json_int_t)book->superseded,
+        "waiting", (json_int_t)book->waiting, "held", (json_int_t)book->held, "difference",
+        (json_int_t)book->difference);
 }
 
 static json_t *store_json(struct engine *engine)
@@ -87,10 +87,10 @@ static void answer(struct looking *looking)
     for (size_t i = 0; (connection = engine_connection_at(engine, i)); i++)
         json_array_append_new(lanes, lane_json(connection, &looking->books));
     reply_json(looking->request, 200,
-               json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "environment", engine_config(engine)->environment, "ready",
-                         engine_is_ready(engine), "up_ms", (json_int_t)(clock_now_ms() - engine_started_ms(engine)),
-                         "store", store_json(engine), "flows", flows, "lanes", lanes, "notes",
-                         notes_json(engine, &looking->books)));
+               json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "environment", engine_config(engine)->environment,
+                         "ready", engine_is_ready(engine), "up_ms",
+                         (json_int_t)(clock_now_ms() - engine_started_ms(engine)), "store", store_json(engine), "flows",
+                         flows, "lanes", lanes, "notes", notes_json(engine, &looking->books)));
 }
 
 static void count(uv_work_t *work)

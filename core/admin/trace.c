@@ -39,8 +39,8 @@ static json_t *effect_json(struct store *store, json_t *asked)
 {
     const char *connection = json_string_value(json_array_get(asked, 0));
     uint64_t number = (uint64_t)json_integer_value(json_array_get(asked, 2));
-    json_t *effect = json_pack("{s:s, s:O, s:s, s:s}", "connection", connection, "verb", json_array_get(asked, 1), "id", "",
-                               "state", "forgotten: its receipt has expired");
+    json_t *effect = json_pack("{s:s, s:O, s:s, s:s}", "connection", connection, "verb", json_array_get(asked, 1), "id",
+                               "", "state", "forgotten: its receipt has expired");
     for (int retries = 0; retries < 100; retries++) {
         struct store_key key = effect_key(connection, number);
         struct slice receipt;

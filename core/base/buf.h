@@ -19,7 +19,10 @@ struct buf {
     bool is_over; /* an addition was refused */
 };
 
-#define BUF_INIT(ceiling) {.data = NULL, .size = 0, .room = 0, .limit = (ceiling), .is_over = false}
+#define BUF_INIT(ceiling)                                                                                              \
+    {                                                                                                                  \
+        .data = NULL, .size = 0, .room = 0, .limit = (ceiling), .is_over = false                                       \
+    }
 
 bool buf_add(struct buf *buf, const void *data, size_t size);
 bool buf_add_slice(struct buf *buf, struct slice slice);
@@ -30,7 +33,8 @@ bool buf_addv(struct buf *buf, const char *format, va_list args);
 bool buf_add_number(struct buf *buf, int64_t number); /* in decimal */
 /* Adds `text` as a JSON string with its quotes.  Bytes that are not UTF-8 become U+FFFD. */
 bool buf_add_json(struct buf *buf, struct slice text);
-/* Room for `size` more bytes at data + buf->size, or NULL past the ceiling.  The caller fills them and adds to buf->size. */
+/* Room for `size` more bytes at data + buf->size, or NULL past the ceiling.  The caller fills them and adds to
+ * buf->size. */
 char *buf_reserve(struct buf *buf, size_t size);
 void buf_reset(struct buf *buf); /* empties, keeps the memory */
 void buf_clear(struct buf *buf); /* frees; the ceiling stays */
@@ -46,7 +50,7 @@ static inline struct slice buf_slice(const struct buf *buf)
 void *mem_new(size_t size);
 void *mem_zero(size_t size);
 void *mem_resize(void *old, size_t size);
-char *mem_text(const char *text);          /* NULL stays NULL */
-char *mem_copy(struct slice slice);        /* zero-terminated copy */
+char *mem_text(const char *text);   /* NULL stays NULL */
+char *mem_copy(struct slice slice); /* zero-terminated copy */
 
 #endif

@@ -78,7 +78,8 @@ bool clock_parse(const char *text, size_t size, int64_t *ms)
         || text[13] != ':' || text[16] != ':')
         return false;
     if (!digits(text, 4, &utc.tm_year) || !digits(text + 5, 2, &utc.tm_mon) || !digits(text + 8, 2, &utc.tm_mday)
-        || !digits(text + 11, 2, &utc.tm_hour) || !digits(text + 14, 2, &utc.tm_min) || !digits(text + 17, 2, &utc.tm_sec))
+        || !digits(text + 11, 2, &utc.tm_hour) || !digits(text + 14, 2, &utc.tm_min)
+        || !digits(text + 17, 2, &utc.tm_sec))
         return false;
     if (utc.tm_mon < 1 || utc.tm_mon > 12 || utc.tm_mday < 1 || utc.tm_mday > 31 || utc.tm_hour > 23 || utc.tm_min > 59
         || utc.tm_sec > 60)

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int64_t clock_now_ms(void);  /* wall clock, ms since 1970-01-01 UTC; jumps when the machine's clock does */
-int64_t clock_mono_ns(void); /* never goes back; for durations only */
+int64_t clock_now_ms(void);        /* wall clock, ms since 1970-01-01 UTC; jumps when the machine's clock does */
+int64_t clock_mono_ns(void);       /* never goes back; for durations only */
 void clock_set_ms(int64_t now_ms); /* tests: freezes the wall clock; 0 frees it again */
 
 #define CLOCK_TEXT_MAX 32

@@ -18,7 +18,12 @@ struct err {
     char text[ERR_MAX]; /* "" while nothing failed */
 };
 
-#define ERR_INIT {{0}}
+#define ERR_INIT                                                                                                       \
+    {                                                                                                                  \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
 
 /* The same for one in a place that is passed for every event: clears what has to be, not all the room. */
 static inline void err_clear(struct err *err)

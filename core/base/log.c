@@ -88,13 +88,13 @@ static void write_line(enum log_level number, const char *format, va_list args)
     buf_clear(&line);
 }
 
-#define LOG_FUNCTION(name, number)                 \
-    void log_##name(const char *format, ...)       \
-    {                                              \
-        va_list args;                              \
-        va_start(args, format);                    \
-        write_line(number, format, args);          \
-        va_end(args);                              \
+#define LOG_FUNCTION(name, number)                                                                                     \
+    void log_##name(const char *format, ...)                                                                           \
+    {                                                                                                                  \
+        va_list args;                                                                                                  \
+        va_start(args, format);                                                                                        \
+        write_line(number, format, args);                                                                              \
+        va_end(args);                                                                                                  \
     }
 
 LOG_FUNCTION(debug, LOG_LEVEL_DEBUG)

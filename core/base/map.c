@@ -10,7 +10,7 @@ struct map_node {
     struct map_node *next;
     uint64_t hash;
     void *value;
-    size_t size;  /* bytes of the key */
+    size_t size; /* bytes of the key */
     char key[];
 };
 

@@ -23,7 +23,7 @@ enum option_kind {
 };
 
 struct option {
-    const char *name;     /* as written in YAML or Lua */
+    const char *name; /* as written in YAML or Lua */
     enum option_kind kind;
     bool is_required;
     const char *fallback; /* the default, as it would be written; NULL: none */
@@ -33,6 +33,9 @@ struct option {
 };
 
 /* A table of options ends with an entry whose name is NULL. */
-#define OPTION_END {.name = NULL}
+#define OPTION_END                                                                                                     \
+    {                                                                                                                  \
+        .name = NULL                                                                                                   \
+    }
 
 #endif

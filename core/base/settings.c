@@ -244,7 +244,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_answer(const struct answer *a, const struct answer *b)
 {
-    bool same = a->is_said == b->is_said && a->number == b->number && a->count == b->count && same_text(a->text, b->text);
+    bool same =
+        a->is_said == b->is_said && a->number == b->number && a->count == b->count && same_text(a->text, b->text);
     for (size_t i = 0; same && i < a->count; i++)
         same = same_text(a->items[i], b->items[i]) && (!a->keys || same_text(a->keys[i], b->keys[i]));
     return same;

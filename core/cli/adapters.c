@@ -3,15 +3,16 @@
 
 static const struct cli_help help = {
     .usage = "adapters [NAME]",
-    .text = "Lists the kinds of outside systems; with a NAME: what a connection of that kind may say in headgate.yaml,\n"
-            "what a flow may say below it in `on:`, and what a flow may ask of it.",
+    .text =
+        "Lists the kinds of outside systems; with a NAME: what a connection of that kind may say in headgate.yaml,\n"
+        "what a flow may say below it in `on:`, and what a flow may ask of it.",
     .options = "",
     .most = 1};
 
 static const char *kind_word(enum option_kind kind)
 {
-    static const char *const words[] = {"text",   "integer", "true/false", "duration", "size",
-                                        "rate",   "secret",  "list",       "map",      "any value"};
+    static const char *const words[] = {"text", "integer", "true/false", "duration", "size",
+                                        "rate", "secret",  "list",       "map",      "any value"};
     return words[kind];
 }
 

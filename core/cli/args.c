@@ -10,15 +10,16 @@
 #include <stdlib.h>
 
 struct known {
-    char letter;         /* also the short option, where it is lower case and `has_short` */
+    char letter; /* also the short option, where it is lower case and `has_short` */
     bool has_short;
     const char *name;
-    const char *value;   /* word for its argument; NULL: it takes none */
+    const char *value; /* word for its argument; NULL: it takes none */
     const char *help;
 };
 
 static const struct known known[] = {
-    {'c', true, "config", "FILE", "the configuration (default: HEADGATE_CONFIG, ./headgate.yaml, /etc/headgate/headgate.yaml)"},
+    {'c', true, "config", "FILE",
+     "the configuration (default: HEADGATE_CONFIG, ./headgate.yaml, /etc/headgate/headgate.yaml)"},
     {'s', false, "socket", "PATH", "the daemon's admin socket (default: as the configuration says)"},
     {'j', false, "json", NULL, "print JSON, for machines"},
     {'w', false, "why", "TEXT", "the reason; it is kept in the audit for ever"},
@@ -45,7 +46,10 @@ static void print_help(FILE *to, const struct cli_help *help)
         char name[40];
         if (!takes(help, &known[i]))
             continue;
-        snprintf(name, sizeof name, "%s--%s%s%s", known[i].letter == 'c' ? "-c, " : known[i].letter == 'h' ? "-h, " : "    ",
+        snprintf(name, sizeof name, "%s--%s%s%s",
+                 known[i].letter == 'c'   ? "-c, "
+                 : known[i].letter == 'h' ? "-h, "
+                                          : "    ",
                  known[i].name, known[i].value ? " " : "", known[i].value ? known[i].value : "");
         fprintf(to, "  %-24s %s\n", name, known[i].help);
     }
@@ -76,21 +80,23 @@ bool cli_parse(int argc, char **argv, const struct cli_help *help, struct cli_ar
     size_t count = 0;
     for (size_t i = 0; i < KNOWN; i++)
         if (takes(help, &known[i]))
-            options[count++] = (struct getopt_option){known[i].name, known[i].value ? required_argument : no_argument, NULL,
-                                               known[i].letter};
+            options[count++] = (struct getopt_option){known[i].name, known[i].value ? required_argument : no_argument,
+                                                      NULL, known[i].letter};
     options[count] = (struct getopt_option){NULL, 0, NULL, 0};
     *args = (struct cli_args){.config = NULL};
     optind = 1;
     opterr = 0;
-    for (int letter; (letter = getopt_long(argc, argv, strchr(help->options, 'c') ? "c:h" : "h", options, NULL)) != -1;) {
+    for (int letter;
+         (letter = getopt_long(argc, argv, strchr(help->options, 'c') ? "c:h" : "h", options, NULL)) != -1;) {
         if (letter == 'h') {
             print_help(stdout, help);
             *exit_code = 0;
             return false;
         }
         if (letter == '?') {
-            *exit_code = cli_fail(64, "%s: `%s` is not an option here, or lacks its value; headgate %s --help lists them",
-                                  argv[0], argv[optind - 1], argv[0]);
+            *exit_code =
+                cli_fail(64, "%s: `%s` is not an option here, or lacks its value; headgate %s --help lists them",
+                         argv[0], argv[optind - 1], argv[0]);
             return false;
         }
         set(args, (char)letter, optarg);

@@ -24,8 +24,7 @@ int cli_audit(int argc, char **argv)
     for (size_t i = 0; i < 5; i++)
         grid_add(&grid, "%s", heads[i]);
     size_t index;
-    json_array_foreach(json_object_get(answer, "audit"), index, row)
-    {
+    json_array_foreach(json_object_get(answer, "audit"), index, row) {
         grid_add(&grid, "%s", cli_moment(cli_number(row, "at"), room));
         grid_add(&grid, "%s", cli_text(row, "who"));
         if (strcmp(cli_text(row, "what"), "gate") == 0)

@@ -23,12 +23,12 @@ struct cli_help {
 };
 
 struct cli_args {
-    const char *config;     /* -c FILE; NULL: the default place */
-    const char *socket;     /* --socket PATH; NULL: as the configuration says */
+    const char *config; /* -c FILE; NULL: the default place */
+    const char *socket; /* --socket PATH; NULL: as the configuration says */
     const char *why, *flow, *connection, *rules, *all;
     bool json, watch, plain, verbose;
-    long limit;             /* 0: not said */
-    char **rest;            /* arguments that are no options */
+    long limit;  /* 0: not said */
+    char **rest; /* arguments that are no options */
     int count;
 };
 
@@ -53,20 +53,23 @@ int cli_print_json(json_t *json);
 /* ---- tables and words -------------------------------------------------------------------------- */
 
 struct grid {
-    struct buf cells;   /* zero-terminated, one behind the other */
+    struct buf cells; /* zero-terminated, one behind the other */
     unsigned columns;
-    unsigned right;     /* bit n: column n is aligned to the right */
+    unsigned right; /* bit n: column n is aligned to the right */
 };
 
-#define GRID_INIT(n, right_columns) {BUF_INIT(1 << 24), (n), (right_columns)}
+#define GRID_INIT(n, right_columns)                                                                                    \
+    {                                                                                                                  \
+        BUF_INIT(1 << 24), (n), (right_columns)                                                                        \
+    }
 void grid_add(struct grid *grid, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void grid_print(struct grid *grid); /* and clears it; the first row is the heading */
 
-bool cli_colour(void);                           /* stdout is a terminal that wants it */
-const char *cli_paint(const char *code);         /* "\033[..m", or "" */
-const char *cli_duration(int64_t ms, char *room); /* "2m13s"; room of 32 */
-const char *cli_size(int64_t bytes, char *room);  /* "3.1 MiB"; room of 32 */
-const char *cli_moment(int64_t ms, char *room);   /* "11:04:05" today, else with the date; room of 32 */
+bool cli_colour(void);                                        /* stdout is a terminal that wants it */
+const char *cli_paint(const char *code);                      /* "\033[..m", or "" */
+const char *cli_duration(int64_t ms, char *room);             /* "2m13s"; room of 32 */
+const char *cli_size(int64_t bytes, char *room);              /* "3.1 MiB"; room of 32 */
+const char *cli_moment(int64_t ms, char *room);               /* "11:04:05" today, else with the date; room of 32 */
 const char *cli_text(const json_t *object, const char *name); /* "" where there is none */
 int64_t cli_number(const json_t *object, const char *name);
 

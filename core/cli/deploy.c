@@ -9,10 +9,11 @@
 
 static const struct cli_help help_deploy = {
     .usage = "deploy flows/NAME | rules/NAME.lua [--why TEXT]",
-    .text = "Hands the folder of a flow, or the file of a rule, to the daemon.  It is loaded, checked and tested by its\n"
-            "spec beside the running release; then the daemon switches between two events.  Runs that began finish\n"
-            "under their release.  A release that does not load, or fails its check or its spec, changes nothing.\n"
-            "A new flow begins with its gate off: `headgate on` opens it.",
+    .text =
+        "Hands the folder of a flow, or the file of a rule, to the daemon.  It is loaded, checked and tested by its\n"
+        "spec beside the running release; then the daemon switches between two events.  Runs that began finish\n"
+        "under their release.  A release that does not load, or fails its check or its spec, changes nothing.\n"
+        "A new flow begins with its gate off: `headgate on` opens it.",
     .options = "csjw",
     .least = 1,
     .most = 1};

@@ -23,8 +23,7 @@ int cli_doctor(int argc, char **argv)
     grid_add(&grid, "WHAT");
     grid_add(&grid, "ABOUT");
     grid_add(&grid, "FINDING");
-    json_array_foreach(findings, index, finding)
-    {
+    json_array_foreach(findings, index, finding) {
         bool is_good = json_is_true(json_object_get(finding, "good"));
         if (!is_good)
             exit_code = 1;

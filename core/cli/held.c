@@ -5,12 +5,13 @@
 
 static const struct cli_help help = {
     .usage = "held [list | show N | retry N | discard N] [--why TEXT] [--flow NAME] [--connection NAME]",
-    .text = "What Headgate could not do by itself: an event whose run failed or that cannot be read, an effect that the\n"
-            "far side refuses (never), or of which nobody knows whether it arrived (unknown).\n\n"
-            "  held               lists them\n"
-            "  held show N        shows one whole: the reason, the traceback, the event or the effect\n"
-            "  held retry N       back to work; an effect keeps its id, so it can never double what arrived\n"
-            "  held discard N     gives it up; counted, and kept in the audit with the reason (--why)",
+    .text =
+        "What Headgate could not do by itself: an event whose run failed or that cannot be read, an effect that the\n"
+        "far side refuses (never), or of which nobody knows whether it arrived (unknown).\n\n"
+        "  held               lists them\n"
+        "  held show N        shows one whole: the reason, the traceback, the event or the effect\n"
+        "  held retry N       back to work; an effect keeps its id, so it can never double what arrived\n"
+        "  held discard N     gives it up; counted, and kept in the audit with the reason (--why)",
     .options = "csjwfCl",
     .least = 0,
     .most = 2};
@@ -42,8 +43,7 @@ static int list(const struct cli_args *args)
     static const char *const heads[] = {"HELD", "SINCE", "FLOW", "WHAT", "KEY", "REASON"};
     for (size_t i = 0; i < 6; i++)
         grid_add(&grid, "%s", heads[i]);
-    json_array_foreach(held, index, item)
-    {
+    json_array_foreach(held, index, item) {
         bool is_event = strcmp(cli_text(item, "kind"), "event") == 0;
         grid_add(&grid, "%lld", (long long)cli_number(item, "held"));
         grid_add(&grid, "%s", cli_moment(cli_number(item, "at"), room));
@@ -51,7 +51,8 @@ static int list(const struct cli_args *args)
         if (is_event)
             grid_add(&grid, "event");
         else
-            grid_add(&grid, "%s.%s (%s)", cli_text(item, "connection"), cli_text(item, "verb"), cli_text(item, "verdict"));
+            grid_add(&grid, "%s.%s (%s)", cli_text(item, "connection"), cli_text(item, "verb"),
+                     cli_text(item, "verdict"));
         grid_add(&grid, "%s", cli_text(item, "key"));
         grid_add(&grid, "%s", cli_text(item, "reason"));
     }
@@ -75,8 +76,7 @@ static void print_part(json_t *json, const char *name)
     printf("\n%s:\n", name);
     const char *key;
     json_t *value;
-    json_object_foreach(part, key, value)
-    {
+    json_object_foreach(part, key, value) {
         char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
         printf("  %-14s %s\n", key, text ? text : json_string_value(value));
         free(text);
@@ -95,8 +95,8 @@ static int show(const struct cli_args *args, const char *number)
         return cli_print_json(item);
     printf("held %s since %s, after %lld attempt(s)\n", number, cli_moment(cli_number(item, "at"), room),
            (long long)cli_number(item, "attempts"));
-    static const char *const names[] = {"kind", "flow",    "release", "connection", "verb",
-                                        "verdict", "key", "event_id", "effect_id", "reason"};
+    static const char *const names[] = {"kind",    "flow", "release",  "connection", "verb",
+                                        "verdict", "key",  "event_id", "effect_id",  "reason"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (cli_text(item, names[i])[0])
             printf("  %-14s %s\n", names[i], cli_text(item, names[i]));

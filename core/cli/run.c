@@ -15,9 +15,10 @@
 
 static const struct cli_help help = {
     .usage = "run [-c FILE] [--watch] [--verbose]",
-    .text = "Runs the daemon in the foreground until SIGTERM or SIGINT.  At start, flows and rules that are new in their\n"
-            "folders are deployed (a new flow's gate is off), and those that differ from what is released are reported.\n"
-            "With --watch, saving a file deploys it: for writing flows.",
+    .text =
+        "Runs the daemon in the foreground until SIGTERM or SIGINT.  At start, flows and rules that are new in their\n"
+        "folders are deployed (a new flow's gate is off), and those that differ from what is released are reported.\n"
+        "With --watch, saving a file deploys it: for writing flows.",
     .options = "cWv"};
 
 struct daemon {

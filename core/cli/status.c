@@ -13,14 +13,13 @@ static const struct cli_help help = {
 static void print_flows(json_t *flows)
 {
     struct grid grid = GRID_INIT(10, 0x1fc);
-    static const char *const heads[] = {"FLOW",    "GATE",    "RATE", "RECEIVED", "FINISHED",
-                                        "SKIPPED", "EXPIRED", "WAITING", "HELD",  "SOURCE"};
+    static const char *const heads[] = {"FLOW",    "GATE",    "RATE",    "RECEIVED", "FINISHED",
+                                        "SKIPPED", "EXPIRED", "WAITING", "HELD",     "SOURCE"};
     for (size_t i = 0; i < 10; i++)
         grid_add(&grid, "%s", heads[i]);
     size_t index;
     json_t *flow;
-    json_array_foreach(flows, index, flow)
-    {
+    json_array_foreach(flows, index, flow) {
         json_t *skipped = json_object_get(flow, "skipped");
         grid_add(&grid, "%s", cli_text(flow, "flow"));
         grid_add(&grid, "%s", cli_text(flow, "gate"));
@@ -28,8 +27,8 @@ static void print_flows(json_t *flows)
         grid_add(&grid, "%lld", (long long)cli_number(flow, "received"));
         grid_add(&grid, "%lld", (long long)cli_number(flow, "finished"));
         grid_add(&grid, "%lld",
-                  (long long)(cli_number(skipped, "repeat") + cli_number(skipped, "dropped")
-                              + cli_number(skipped, "discarded")));
+                 (long long)(cli_number(skipped, "repeat") + cli_number(skipped, "dropped")
+                             + cli_number(skipped, "discarded")));
         grid_add(&grid, "%lld", (long long)cli_number(flow, "expired"));
         grid_add(&grid, "%lld", (long long)cli_number(flow, "waiting"));
         grid_add(&grid, "%lld", (long long)cli_number(flow, "held"));
@@ -46,8 +45,7 @@ static void print_lanes(json_t *lanes)
         grid_add(&grid, "%s", heads[i]);
     size_t index;
     json_t *lane;
-    json_array_foreach(lanes, index, lane)
-    {
+    json_array_foreach(lanes, index, lane) {
         char room[32], rest[40] = "";
         if (cli_number(lane, "resumes_in_ms") > 0)
             snprintf(rest, sizeof rest, " %s", cli_duration(cli_number(lane, "resumes_in_ms"), room));
@@ -68,8 +66,7 @@ static bool books_balance(json_t *list, const char *name, bool prints)
     size_t index;
     json_t *item;
     bool ok = true;
-    json_array_foreach(list, index, item)
-    {
+    json_array_foreach(list, index, item) {
         if (cli_number(item, "difference") == 0)
             continue;
         ok = false;

@@ -216,12 +216,14 @@ static int run_busted(lua_State *L, bool is_plain)
     }
     lua_setglobal(L, "arg");
     /* Ends by os.exit: 0, or 1 where something failed. */
-    static const char runner[] = "local exit = os.exit\n"
-                                 "os.exit = function(code) exit(code == true or code == 0, true) end\n"
-                                 "local ok, busted = pcall(require, 'busted.runner')\n"
-                                 "if not ok then error('busted is needed to run specs: install the package lua-busted', 0) end\n"
-                                 "busted { standalone = false }\n";
-    if (luaL_loadbufferx(L, runner, sizeof runner - 1, "=headgate test", "t") == LUA_OK && lua_pcall(L, 0, 0, 0) == LUA_OK)
+    static const char runner[] =
+        "local exit = os.exit\n"
+        "os.exit = function(code) exit(code == true or code == 0, true) end\n"
+        "local ok, busted = pcall(require, 'busted.runner')\n"
+        "if not ok then error('busted is needed to run specs: install the package lua-busted', 0) end\n"
+        "busted { standalone = false }\n";
+    if (luaL_loadbufferx(L, runner, sizeof runner - 1, "=headgate test", "t") == LUA_OK
+        && lua_pcall(L, 0, 0, 0) == LUA_OK)
         return 0;
     return cli_fail(69, "%s", luaL_tolstring(L, -1, NULL));
 }

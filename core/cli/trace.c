@@ -5,8 +5,9 @@
 
 static const struct cli_help help = {
     .usage = "trace KEY [--json]",
-    .text = "Shows the last events of a key (a controller, say): when each came, what every step decided and why, which\n"
-            "effects it asked for and what became of them.",
+    .text =
+        "Shows the last events of a key (a controller, say): when each came, what every step decided and why, which\n"
+        "effects it asked for and what became of them.",
     .options = "csj",
     .least = 1,
     .most = 1};
@@ -15,7 +16,10 @@ static void print_step(json_t *step)
 {
     json_t *answer = json_object_get(step, "answer");
     const char *why = cli_text(step, "why");
-    printf("    %-22s %s%s%s\n", cli_text(step, "step"), !answer ? "done" : json_is_true(answer) ? "yes" : "no",
+    printf("    %-22s %s%s%s\n", cli_text(step, "step"),
+           !answer                ? "done"
+           : json_is_true(answer) ? "yes"
+                                  : "no",
            why[0] ? ": " : "", why);
 }
 
@@ -30,7 +34,8 @@ static void print_effect(json_t *effect)
         printf(", %lld attempts", (long long)attempts);
     if (held)
         printf(", held as %lld", (long long)held);
-    printf("%s%s  %s[%s]%s\n", text[0] ? ": " : "", text, cli_paint("\033[2m"), cli_text(effect, "id"), cli_paint("\033[0m"));
+    printf("%s%s  %s[%s]%s\n", text[0] ? ": " : "", text, cli_paint("\033[2m"), cli_text(effect, "id"),
+           cli_paint("\033[0m"));
 }
 
 static void print_run(json_t *run)
@@ -39,15 +44,17 @@ static void print_run(json_t *run)
     size_t index;
     json_t *item;
     int64_t held = cli_number(run, "held"), many = cli_number(run, "effect_count");
-    printf("%s%s  %s%s  event %s  %s", cli_paint("\033[1m"), cli_moment(cli_number(run, "at"), room), cli_text(run, "flow"),
-           cli_paint("\033[0m"), cli_text(run, "event"), cli_text(run, "outcome"));
+    printf("%s%s  %s%s  event %s  %s", cli_paint("\033[1m"), cli_moment(cli_number(run, "at"), room),
+           cli_text(run, "flow"), cli_paint("\033[0m"), cli_text(run, "event"), cli_text(run, "outcome"));
     if (held)
         printf(" as %lld", (long long)held);
     printf("  %s(release %s)%s\n", cli_paint("\033[2m"), cli_text(run, "release"), cli_paint("\033[0m"));
     if (cli_text(run, "why")[0])
         printf("    %s\n", cli_text(run, "why"));
-    json_array_foreach(json_object_get(run, "steps"), index, item) print_step(item);
-    json_array_foreach(json_object_get(run, "effects"), index, item) print_effect(item);
+    json_array_foreach(json_object_get(run, "steps"), index, item)
+        print_step(item);
+    json_array_foreach(json_object_get(run, "effects"), index, item)
+        print_effect(item);
     if (many)
         printf("    -> %lld effects (too many to list)\n", (long long)many);
 }
@@ -68,7 +75,8 @@ int cli_trace(int argc, char **argv)
         return cli_print_json(answer);
     json_t *runs = json_object_get(answer, "runs"), *run;
     size_t index;
-    json_array_foreach(runs, index, run) print_run(run);
+    json_array_foreach(runs, index, run)
+        print_run(run);
     if (!json_array_size(runs)) {
         printf("nothing is known of %s: no event of this key ran in the last 30 days\n", args.rest[0]);
         exit_code = 1;

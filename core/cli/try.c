@@ -25,7 +25,8 @@ static void answer(struct run *run, void *context)
     snprintf(name, sizeof name, "%s.%s", run->query_connection->name, run->query->name);
     json_t *value = json_object_get(json_object_get(context, "reads"), name);
     if (!value) {
-        snprintf(why, sizeof why, "a try reads nothing from outside; say what it would find: \"reads\": {\"%s\": ...}", name);
+        snprintf(why, sizeof why, "a try reads nothing from outside; say what it would find: \"reads\": {\"%s\": ...}",
+                 name);
         run_no_answer(run, true, why);
         return;
     }
@@ -40,8 +41,7 @@ static void print_effect(json_t *effect)
     json_t *value;
     printf("%s%s.%s%s  %s[%s]%s\n", cli_paint("\033[1m"), cli_text(effect, "connection"), cli_text(effect, "verb"),
            cli_paint("\033[0m"), cli_paint("\033[2m"), cli_text(effect, "id"), cli_paint("\033[0m"));
-    json_object_foreach(json_object_get(effect, "fields"), name, value)
-    {
+    json_object_foreach(json_object_get(effect, "fields"), name, value) {
         char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
         printf("  %-12s %s\n", name, text ? text : json_string_value(value));
         free(text);
@@ -56,12 +56,14 @@ static int print_result(json_t *result)
     printf("event %s, key %s\n\n", cli_text(result, "id"), cli_text(result, "key"));
     if (cli_text(result, "skipped")[0])
         printf("not run: %s\n", cli_text(result, "skipped"));
-    json_array_foreach(json_object_get(result, "decisions"), index, item)
-    {
+    json_array_foreach(json_object_get(result, "decisions"), index, item) {
         const char *why = cli_text(item, "why");
         bool is_ask = strcmp(cli_text(item, "kind"), "ask") == 0;
         printf("%s  %-22s %s%s%s\n", is_ask ? "ask" : "do ", cli_text(item, "step"),
-               !is_ask ? "done" : json_is_true(json_object_get(item, "answer")) ? "yes" : "no", why[0] ? ": " : "", why);
+               !is_ask                                         ? "done"
+               : json_is_true(json_object_get(item, "answer")) ? "yes"
+                                                               : "no",
+               why[0] ? ": " : "", why);
     }
     if (!ok)
         printf("%sfailed: %s%s\n", cli_paint("\033[31m"), cli_text(result, "error"), cli_paint("\033[0m"));
@@ -69,7 +71,8 @@ static int print_result(json_t *result)
     if (ok)
         printf("\n%zu effect%s, not delivered%s\n", json_array_size(effects), json_array_size(effects) == 1 ? "" : "s",
                json_array_size(effects) ? ":" : "");
-    json_array_foreach(effects, index, item) print_effect(item);
+    json_array_foreach(effects, index, item)
+        print_effect(item);
     json_decref(result);
     return ok ? 0 : 1;
 }

@@ -34,11 +34,18 @@ struct counted {
     size_t offset; /* of the int64 in the book */
 };
 
-#define FLOW(field) {#field, offsetof(struct flow_book, field)}
-#define LANE(field) {#field, offsetof(struct lane_book, field)}
-static const struct counted flow_counters[] = {FLOW(received), FLOW(finished), FLOW(repeat), FLOW(dropped),
-                                               FLOW(discarded), FLOW(expired), {NULL, 0}};
-static const struct counted lane_counters[] = {LANE(asked), LANE(delivered), LANE(refused), LANE(superseded), {NULL, 0}};
+#define FLOW(field)                                                                                                    \
+    {                                                                                                                  \
+#field, offsetof(struct flow_book, field)                                                                      \
+    }
+#define LANE(field)                                                                                                    \
+    {                                                                                                                  \
+#field, offsetof(struct lane_book, field)                                                                      \
+    }
+static const struct counted flow_counters[] = {FLOW(received),  FLOW(finished), FLOW(repeat), FLOW(dropped),
+                                               FLOW(discarded), FLOW(expired),  {NULL, 0}};
+static const struct counted lane_counters[] = {
+    LANE(asked), LANE(delivered), LANE(refused), LANE(superseded), {NULL, 0}};
 
 static void set(void *book, const struct counted *counters, struct slice what, int64_t value)
 {
@@ -98,7 +105,8 @@ void books_read(struct picture *picture, struct books *books)
     picture_scan(picture, TABLE_HELD, SLICE_NONE, read_held, books);
     for (size_t i = 0; i < books->flow_count; i++) {
         struct flow_book *f = &books->flows[i];
-        f->difference = f->received - f->finished - f->repeat - f->dropped - f->discarded - f->expired - f->waiting - f->held;
+        f->difference =
+            f->received - f->finished - f->repeat - f->dropped - f->discarded - f->expired - f->waiting - f->held;
     }
     for (size_t i = 0; i < books->lane_count; i++) {
         struct lane_book *l = &books->lanes[i];

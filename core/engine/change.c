@@ -55,7 +55,8 @@ void engine_set_gate(struct engine *engine, const char *name, bool is_on, const 
     struct gate_row row;
     char text[300];
     if (!flow || !gate_read(engine, RELEASE_FLOW, name, &row)) {
-        snprintf(text, sizeof text, "there is no flow %s; `headgate status` lists them, `headgate deploy` adds one", name);
+        snprintf(text, sizeof text, "there is no flow %s; `headgate status` lists them, `headgate deploy` adds one",
+                 name);
         done(context, false, text);
         return;
     }
@@ -71,7 +72,10 @@ void engine_set_gate(struct engine *engine, const char *name, bool is_on, const 
     changing->is_on = is_on;
     snprintf(changing->text, sizeof changing->text, "flow %s: gate %s (was %s), by %s: %s", name, is_on ? "on" : "off",
              row.is_on ? "on" : "off", author->who, author->why);
-    audit_write(engine, change, author, "gate", name, row.is_on == is_on ? "(unchanged)" : is_on ? "off -> on" : "on -> off");
+    audit_write(engine, change, author, "gate", name,
+                row.is_on == is_on ? "(unchanged)"
+                : is_on            ? "off -> on"
+                                   : "on -> off");
     row.is_on = is_on;
     gate_write(engine, change, RELEASE_FLOW, name, &row);
     store_commit(engine->store, change);
@@ -135,8 +139,8 @@ void engine_retry_held(struct engine *engine, uint64_t number, const struct auth
     struct change *change = change_new(on_committed, changing);
     snprintf(subject, sizeof subject, "%" PRIu64, number);
     if (!take_back(changing, change, row)) {
-        snprintf(changing->text, sizeof changing->text, "held %s belongs to a flow or connection that is not here any more",
-                 subject);
+        snprintf(changing->text, sizeof changing->text,
+                 "held %s belongs to a flow or connection that is not here any more", subject);
         done(context, false, changing->text);
         change_drop(change);
         free(changing);
@@ -149,8 +153,8 @@ void engine_retry_held(struct engine *engine, uint64_t number, const struct auth
     store_commit(engine->store, change);
 }
 
-/* An effect's receipt is the proof that it was refused, by whom and why. What belongs to a flow or connection that is not
- * here any more is counted all the same. */
+/* An effect's receipt is the proof that it was refused, by whom and why. What belongs to a flow or connection that is
+ * not here any more is counted all the same. */
 static void put_refusal(struct engine *engine, struct change *change, struct slice row, const struct author *author)
 {
     bool is_event = slice_is(record_get(row, "kind"), "event");
@@ -184,6 +188,7 @@ void engine_discard_held(struct engine *engine, uint64_t number, const struct au
     settle(changing, change, number);
     audit_write(engine, change, author, "held discard", subject, reason);
     free(reason);
-    snprintf(changing->text, sizeof changing->text, "held %s is discarded, by %s: %s", subject, author->who, author->why);
+    snprintf(changing->text, sizeof changing->text, "held %s is discarded, by %s: %s", subject, author->who,
+             author->why);
     store_commit(engine->store, change);
 }

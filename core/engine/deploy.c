@@ -17,35 +17,35 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TEST_MS 60000           /* a spec that takes longer is ended */
-#define LAST_OUTPUT_MS 500      /* after its end */
+#define TEST_MS 60000      /* a spec that takes longer is ended */
+#define LAST_OUTPUT_MS 500 /* after its end */
 #define OUTPUT_MAX ((size_t)64 << 10)
 
 /* A flow that is to be switched: its instance, loaded and checked, waits for the change to be on disk. */
 struct switching {
-    struct flow *flow;          /* NULL: it is new and made then */
+    struct flow *flow; /* NULL: it is new and made then */
     struct instance *instance;
     struct switching *next;
 };
 
 struct deploy {
     struct engine *engine;
-    struct release *release;    /* what is to be live */
+    struct release *release; /* what is to be live */
     char *who, *why;
     engine_done done;
     void *context;
-    struct rulebook book;       /* of the candidate, over the live rules */
+    struct rulebook book; /* of the candidate, over the live rules */
     struct switching *switching;
-    bool opens_gate;            /* a flow that is new while watching begins with its gate on */
+    bool opens_gate; /* a flow that is new while watching begins with its gate on */
 
-    char folder[4096];          /* where the candidate is laid out for its test */
+    char folder[4096]; /* where the candidate is laid out for its test */
     bool has_child;
     uv_process_t child;
     uv_pipe_t pipe;
     uv_timer_t timer;
     struct buf output;
     int64_t status;
-    unsigned open_handles;      /* of child, pipe, timer */
+    unsigned open_handles; /* of child, pipe, timer */
     bool timed_out;
     struct deploy *next;
 };
@@ -233,13 +233,16 @@ static void spawn(struct deploy *deploy)
     snprintf(rules, sizeof rules, "%s/rules", deploy->folder);
     snprintf(target, sizeof target, "%s/all", deploy->folder);
     char *args[] = {"headgate", "test", "--plain", "-c", engine->config->path, "--rules", rules, "--all", target, NULL};
-    uv_stdio_container_t stdio[3] = {{.flags = UV_IGNORE},
-                                     {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
-                                      .data.stream = (uv_stream_t *)&deploy->pipe},
-                                     {.flags = UV_IGNORE}};
-    uv_process_options_t options = {
-        .file = "/proc/self/exe", .args = args, .stdio = stdio, .stdio_count = 3, .exit_cb = on_child_exit,
-        .flags = UV_PROCESS_DETACHED};
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&deploy->pipe},
+        {.flags = UV_IGNORE}};
+    uv_process_options_t options = {.file = "/proc/self/exe",
+                                    .args = args,
+                                    .stdio = stdio,
+                                    .stdio_count = 3,
+                                    .exit_cb = on_child_exit,
+                                    .flags = UV_PROCESS_DETACHED};
     uv_pipe_init(engine->loop, &deploy->pipe, 0);
     uv_timer_init(engine->loop, &deploy->timer);
     deploy->child.data = deploy->pipe.data = deploy->timer.data = deploy;

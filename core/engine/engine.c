@@ -25,7 +25,9 @@ static struct lane_options lane_options_of(const struct config_connection *from)
     unsigned concurrency = settings_has(common, "concurrency") ? (unsigned)settings_number(common, "concurrency") : 0;
     const char *unknown = settings_text(common, "when_unknown");
     return (struct lane_options){
-        .concurrency = concurrency ? concurrency : from->adapter->concurrency ? from->adapter->concurrency : 1,
+        .concurrency = concurrency                  ? concurrency
+                       : from->adapter->concurrency ? from->adapter->concurrency
+                                                    : 1,
         .rate_per_day = settings_has(common, "rate") ? settings_number(common, "rate") : 0,
         .retries_unknown = unknown && strcmp(unknown, "retry") == 0,
         .receipts_ms = RECEIPTS_MS,
@@ -44,8 +46,8 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
     lane_open(engine->store, &engine->held, connection, &options);
     if (from->is_elsewhere) {
         char why[200];
-        snprintf(why, sizeof why, "it is for environment %s, this node is %s", settings_text(from->common, "environment"),
-                 engine->config->environment);
+        snprintf(why, sizeof why, "it is for environment %s, this node is %s",
+                 settings_text(from->common, "environment"), engine->config->environment);
         log_warning("connection %s: is not opened: %s", from->name, why);
         lane_refuse(connection->lane, why);
         return true;
@@ -129,7 +131,8 @@ static void on_store_state(void *context, enum store_state state, const char *wh
     if (state == STORE_OK)
         log_info("store: %s; sources go on", why);
     else
-        log_error("store: %s; sources are paused, nothing is lost, and they go on by themselves when there is room", why);
+        log_error("store: %s; sources are paused, nothing is lost, and they go on by themselves when there is room",
+                  why);
     adjust_flows(engine);
 }
 
@@ -147,8 +150,8 @@ void engine_orphans(struct engine *engine, const struct books *books, struct buf
     for (size_t i = 0; i < books->lane_count; i++) {
         const struct lane_book *lane = &books->lanes[i];
         if ((lane->waiting || lane->held) && !engine_connection(engine, lane->name))
-            buf_addf(lines, "connection %s is not in %s any more: %lld of its effects wait, %lld are held\n", lane->name,
-                     engine->config->path, (long long)lane->waiting, (long long)lane->held);
+            buf_addf(lines, "connection %s is not in %s any more: %lld of its effects wait, %lld are held\n",
+                     lane->name, engine->config->path, (long long)lane->waiting, (long long)lane->held);
     }
     for (size_t i = 0; i < books->flow_count; i++) {
         const struct flow_book *flow = &books->flows[i];

@@ -15,10 +15,10 @@
 struct engine;
 
 struct engine_options {
-    struct config *config;               /* taken */
-    bool watches;                        /* saving a file deploys it; new flows begin with their gate on */
-    void (*on_ready)(void *context);     /* flows are loaded, events may come */
-    void (*on_stopped)(void *context);   /* everything is closed but the handles, which the loop still has to run down */
+    struct config *config;             /* taken */
+    bool watches;                      /* saving a file deploys it; new flows begin with their gate on */
+    void (*on_ready)(void *context);   /* flows are loaded, events may come */
+    void (*on_stopped)(void *context); /* everything is closed but the handles, which the loop still has to run down */
     void *context;
 };
 
@@ -34,8 +34,8 @@ uv_loop_t *engine_loop(struct engine *engine);
 struct held_numbers *engine_held(struct engine *engine);
 bool engine_is_ready(const struct engine *engine);
 int64_t engine_started_ms(const struct engine *engine);
-struct flow *engine_flow(struct engine *engine, const char *name);           /* NULL: none */
-struct flow *engine_flow_at(struct engine *engine, size_t index);            /* in order of names; NULL: no more */
+struct flow *engine_flow(struct engine *engine, const char *name);             /* NULL: none */
+struct flow *engine_flow_at(struct engine *engine, size_t index);              /* in order of names; NULL: no more */
 struct connection *engine_connection(struct engine *engine, const char *name); /* NULL: none */
 struct connection *engine_connection_at(struct engine *engine, size_t index);  /* in the file's order; NULL: no more */
 /* What the store has for flows and connections that are not here any more, for people: one a line. */

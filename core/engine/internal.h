@@ -13,19 +13,19 @@ struct engine {
     struct flow_context flows_context;
     struct connection *connections; /* as many as the configuration has, in its order */
     size_t connection_count;
-    struct flow **flows;            /* in order of names */
+    struct flow **flows; /* in order of names */
     size_t flow_count;
-    struct rulebook rules;          /* live */
-    uint64_t audit_last;            /* number of the newest audit row */
-    struct map gates;               /* key of its row -> struct gate_row, owned: as last decided */
-    struct map settling;            /* numbers (8 bytes) of held things that are just taken back or discarded */
+    struct rulebook rules; /* live */
+    uint64_t audit_last;   /* number of the newest audit row */
+    struct map gates;      /* key of its row -> struct gate_row, owned: as last decided */
+    struct map settling;   /* numbers (8 bytes) of held things that are just taken back or discarded */
 
-    struct deploy *deploys;         /* the first is under way, the others wait */
-    struct watch *watch;            /* NULL: the folders are not watched */
+    struct deploy *deploys; /* the first is under way, the others wait */
+    struct watch *watch;    /* NULL: the folders are not watched */
     bool watches;
     bool is_ready, is_stopping;
     int64_t started_ms;
-    uv_timer_t stop_timer;          /* how long what is under way may take to end */
+    uv_timer_t stop_timer; /* how long what is under way may take to end */
     int64_t stop_until_ms;
     void (*on_ready)(void *context);
     void (*on_stopped)(void *context);

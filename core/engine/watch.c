@@ -35,14 +35,15 @@ static bool is_place(enum release_kind kind, const char *folder, const char *ite
     char path[4096];
     struct stat about;
     size_t size = strlen(item);
-    if (item[0] == '.' || snprintf(path, sizeof path, "%s/%s", folder, item) >= (int)sizeof path || stat(path, &about) != 0)
+    if (item[0] == '.' || snprintf(path, sizeof path, "%s/%s", folder, item) >= (int)sizeof path
+        || stat(path, &about) != 0)
         return false;
     if (kind == RELEASE_FLOW) {
         snprintf(path, sizeof path, "%s/%s/flow.yaml", folder, item);
         return S_ISDIR(about.st_mode) && stat(path, &about) == 0;
     }
     return S_ISREG(about.st_mode) && size > 4 && strcmp(item + size - 4, ".lua") == 0
-        && !(size > 9 && strcmp(item + size - 9, "_spec.lua") == 0);
+           && !(size > 9 && strcmp(item + size - 9, "_spec.lua") == 0);
 }
 
 static struct place *place_at(struct watch *watch, enum release_kind kind, const char *folder, const char *item)
@@ -110,8 +111,8 @@ static void look_into(struct watch *watch, enum release_kind kind, const char *f
     int count = scandir(folder, &items, NULL, by_name);
     if (count < 0) {
         if (!watch->places)
-            log_warning("%ss: %s cannot be read; make it, or say where they are in headgate.yaml", release_kind_name(kind),
-                        folder);
+            log_warning("%ss: %s cannot be read; make it, or say where they are in headgate.yaml",
+                        release_kind_name(kind), folder);
         return;
     }
     for (int i = 0; i < count; i++) {
@@ -176,7 +177,8 @@ void engine_differences(struct engine *engine, struct buf *lines)
         struct release *release = release_from_path(place->path, &err);
         bool is_known = gate_read(engine, place->kind, place->name, &row);
         if (release && (!is_known || strcmp(row.live, release->hash) != 0))
-            buf_addf(lines, "%s %s: %s is not what is live\n", release_kind_name(place->kind), place->name, place->path);
+            buf_addf(lines, "%s %s: %s is not what is live\n", release_kind_name(place->kind), place->name,
+                     place->path);
         release_free(release);
     }
 }

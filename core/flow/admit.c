@@ -63,7 +63,7 @@ static bool was_seen(struct flow *flow, const char *id)
     struct slice nothing;
     int64_t expires_ms;
     return store_get_until(flow->context->store, TABLE_SEEN, store_key_slice(&key), &expires_ms, &nothing)
-        && expires_ms > clock_now_ms();
+           && expires_ms > clock_now_ms();
 }
 
 /* Two events with the same unreadable body may both be meant; one that the source delivers again is the same event. */

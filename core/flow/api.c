@@ -232,11 +232,11 @@ static bool collect(struct run *run, struct connection *connection, const struct
     run->position++;
     run->asked_bytes += asked->fields.size;
     return run->asked_bytes <= EFFECTS_MAX
-        || err_set(err, "the effects of this event have more than %zu MiB in all", EFFECTS_MAX >> 20);
+           || err_set(err, "the effects of this event have more than %zu MiB in all", EFFECTS_MAX >> 20);
 }
 
-/* An error must not leap over what C owns: everything is freed before it is raised.  It quotes what a flow said, so it is
- * made one line: the first line of an error is its reason, what follows is the traceback. */
+/* An error must not leap over what C owns: everything is freed before it is raised.  It quotes what a flow said, so it
+ * is made one line: the first line of an error is its reason, what follows is the traceback. */
 static void raise_about(lua_State *L, const struct connection *connection, const char *name, struct err *err)
 {
     for (char *c = err->text; *c; c++)

@@ -51,14 +51,14 @@ void flow_wake(struct flow *flow); /* there may be something in the inbox: call 
 struct flow_view {
     const char *name, *title, *owner;
     bool is_on, drops_when_off;
-    const char *release;     /* hash, or "" */
-    char source_state[200];  /* of its sources, for a person */
-    bool is_refused;         /* a source of it refuses */
-    bool is_listening;       /* all of its sources deliver */
-    double rate;             /* events a second, over the last ten seconds */
+    const char *release;                                   /* hash, or "" */
+    char source_state[200];                                /* of its sources, for a person */
+    bool is_refused;                                       /* a source of it refuses */
+    bool is_listening;                                     /* all of its sources deliver */
+    double rate;                                           /* events a second, over the last ten seconds */
     uint64_t received, finished, skipped, expired, failed; /* since the store was made; failed: became held */
-    uint64_t inbox;          /* events waiting in the store */
-    unsigned under_way;      /* taken and not yet committed */
+    uint64_t inbox;                                        /* events waiting in the store */
+    unsigned under_way;                                    /* taken and not yet committed */
 };
 void flow_look(struct flow *flow, struct flow_view *view);
 /* Calls for each source that the flow has now. */

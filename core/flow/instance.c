@@ -52,8 +52,8 @@ static bool parse_manifest(struct instance *instance, const struct config *confi
     if (!instance->manifest)
         return false;
     return strcmp(instance->manifest->name, instance->release->name) == 0
-        || err_set(err, "%s: it says `flow: %s`, but its folder is named %s; they must be the same", file,
-                   instance->manifest->name, instance->release->name);
+           || err_set(err, "%s: it says `flow: %s`, but its folder is named %s; they must be the same", file,
+                      instance->manifest->name, instance->release->name);
 }
 
 /* The chunk's value is on top: takes a reference to each function that the manifest names. */
@@ -63,14 +63,14 @@ static bool take_steps(struct instance *instance, struct err *err)
     int count = instance->manifest->step_count;
     const char *flow = instance->release->name;
     if (!lua_istable(L, -1))
-        return err_set(err, "%s/flow.lua: it must end with `return step` (a table of its functions), but returns %s", flow,
-                       luaL_typename(L, -1));
+        return err_set(err, "%s/flow.lua: it must end with `return step` (a table of its functions), but returns %s",
+                       flow, luaL_typename(L, -1));
     instance->steps = mem_zero((count ? (size_t)count : 1) * sizeof *instance->steps);
     for (int i = 0; i < (count ? count : 1); i++) {
         const char *name = count ? instance->manifest->steps[i].name : "run";
         if (lua_getfield(L, -1, name) != LUA_TFUNCTION) {
-            return count ? err_set(err, "%s/flow.lua: it has no function step.%s, which flow.yaml names in line %d", flow,
-                                   name, instance->manifest->steps[i].line)
+            return count ? err_set(err, "%s/flow.lua: it has no function step.%s, which flow.yaml names in line %d",
+                                   flow, name, instance->manifest->steps[i].line)
                          : err_set(err, "%s/flow.lua: flow.yaml lists no steps, so it needs one function `run`", flow);
         }
         instance->steps[instance->step_count++] = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -29,7 +29,7 @@ struct instance {
     struct manifest *manifest; /* owned */
     struct world *world;       /* owned */
     const struct rulebook *rulebook;
-    int *steps;                /* registry references of the step functions; one for a flow with `run` */
+    int *steps; /* registry references of the step functions; one for a flow with `run` */
     int step_count;
     struct used_rule *rules;
     size_t rule_count;

@@ -9,7 +9,7 @@
 #include "core/lane/window.h"
 
 #define INBOX_WINDOW 2000 /* events of the inbox in memory */
-#define TRAIL_ITEMS 5          /* kept for each key and flow */
+#define TRAIL_ITEMS 5     /* kept for each key and flow */
 #define TRAIL_BYTES 16384
 #define TRAIL_KEPT_MS ((int64_t)30 * 86400000)
 #define RATE_SECONDS 10
@@ -91,7 +91,7 @@ struct flow {
     uv_timer_t timer; /* for the next due event of the inbox */
     unsigned handles; /* that are not closed yet */
 
-    struct buf scratch;     /* for rows that are encoded and at once copied into a change */
+    struct buf scratch; /* for rows that are encoded and at once copied into a change */
     char counter_keys[FLOW_COUNTERS][NAME_MAX_BYTES + 32];
     uint64_t counts[FLOW_COUNTERS]; /* as of what was decided */
     unsigned seconds[RATE_SECONDS];

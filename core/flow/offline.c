@@ -18,10 +18,8 @@ static struct connection *find_connection(void *context, const char *name)
 
 struct instance_options offline_options(struct offline *offline)
 {
-    return (struct instance_options){.config = offline->config,
-                                     .rulebook = &offline->rules,
-                                     .connection = find_connection,
-                                     .context = offline};
+    return (struct instance_options){
+        .config = offline->config, .rulebook = &offline->rules, .connection = find_connection, .context = offline};
 }
 
 bool offline_open(struct offline *offline, const char *config_path, const char *rules, bool may_read_secrets,
@@ -33,8 +31,11 @@ bool offline_open(struct offline *offline, const char *config_path, const char *
     for (struct config_connection *from = offline->config->connections; from; from = from->next) {
         offline->connections =
             mem_resize(offline->connections, (offline->connection_count + 1) * sizeof *offline->connections);
-        offline->connections[offline->connection_count++] = (struct connection){
-            .name = from->name, .environment = offline->config->environment, .adapter = from->adapter, .settings = from->settings};
+        offline->connections[offline->connection_count++] =
+            (struct connection){.name = from->name,
+                                .environment = offline->config->environment,
+                                .adapter = from->adapter,
+                                .settings = from->settings};
     }
     if (rulebook_load_folder(&offline->rules, rules ? rules : offline->config->rules, err))
         return true;
@@ -122,8 +123,7 @@ static json_t *decisions_of(const struct run *run)
     json_t *steps = json_loadb(text.data, text.size, 0, NULL), *step;
     size_t i;
     buf_clear(&text);
-    json_array_foreach(steps, i, step)
-    {
+    json_array_foreach(steps, i, step) {
         json_object_set_new(step, "kind", json_string(json_object_get(step, "answer") ? "ask" : "do"));
         if (!json_object_get(step, "why"))
             json_object_set_new(step, "why", json_string(""));

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 struct offline {
-    struct config *config;          /* owned */
+    struct config *config; /* owned */
     struct rulebook rules;
     struct connection *connections; /* as the configuration has them, never opened */
     size_t connection_count;

@@ -77,8 +77,7 @@ bool release_add(struct release *release, const char *path, struct slice content
         return err_set(err, "%s is too large: a flow may have %d files with %zu MiB in all", release->name, FILES_MAX,
                        RELEASE_MAX >> 20);
     release->files = mem_resize(release->files, (release->count + 1) * sizeof *release->files);
-    release->files[release->count++] =
-        (struct release_file){mem_text(path), {mem_copy(content), content.size}};
+    release->files[release->count++] = (struct release_file){mem_text(path), {mem_copy(content), content.size}};
     return true;
 }
 
@@ -153,7 +152,7 @@ static bool is_foreign(const char *name)
 {
     size_t size = strlen(name);
     return name[0] == '.' || name[0] == '#' || name[size - 1] == '~'
-        || (size > 4 && strcmp(name + size - 4, ".swp") == 0);
+           || (size > 4 && strcmp(name + size - 4, ".swp") == 0);
 }
 
 static bool add_folder(struct release *release, const char *root, const char *below, int depth, struct err *err)
@@ -224,7 +223,8 @@ struct release *release_from_path(const char *path, struct err *err)
         return NULL;
     }
     if (!release_name_is_good(kind, name)) {
-        err_set(err, "%s: \"%s\" cannot name a %s: allowed are a to z, 0 to 9 and %s, beginning with a letter, at most %d",
+        err_set(err,
+                "%s: \"%s\" cannot name a %s: allowed are a to z, 0 to 9 and %s, beginning with a letter, at most %d",
                 path, name, release_kind_name(kind), is_rule ? "_" : "-", NAME_MAX_BYTES);
         return NULL;
     }

@@ -15,13 +15,13 @@
 enum release_kind { RELEASE_FLOW, RELEASE_RULE };
 
 struct release_file {
-    char *path;          /* "flow.lua", "templates/offline.de.txt" */
+    char *path;           /* "flow.lua", "templates/offline.de.txt" */
     struct slice content; /* owned */
 };
 
 struct release {
     enum release_kind kind;
-    char *name;                 /* of the flow or rule */
+    char *name; /* of the flow or rule */
     char hash[HASH_TEXT_MAX];
     struct release_file *files; /* sorted by path */
     size_t count;

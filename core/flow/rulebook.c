@@ -66,7 +66,7 @@ static bool is_rule_file(const char *name)
 {
     size_t size = strlen(name);
     return name[0] != '.' && size > 4 && strcmp(name + size - 4, ".lua") == 0
-        && !(size > 9 && strcmp(name + size - 9, "_spec.lua") == 0);
+           && !(size > 9 && strcmp(name + size - 9, "_spec.lua") == 0);
 }
 
 bool rulebook_load_folder(struct rulebook *book, const char *folder, struct err *err)

@@ -5,8 +5,8 @@
 #ifndef HEADGATE_FLOW_RULEBOOK_H
 #define HEADGATE_FLOW_RULEBOOK_H
 
-#include "core/base/map.h"
 #include "core/adapter.h"
+#include "core/base/map.h"
 #include "core/flow/release.h"
 
 struct rulebook {
@@ -14,7 +14,10 @@ struct rulebook {
     const struct rulebook *beneath; /* asked for what is not here; NULL: none */
 };
 
-#define RULEBOOK_INIT(below) {MAP_INIT, (below)}
+#define RULEBOOK_INIT(below)                                                                                           \
+    {                                                                                                                  \
+        MAP_INIT, (below)                                                                                              \
+    }
 
 void rulebook_set(struct rulebook *book, struct release *rule); /* takes it; replaces one of the same name */
 const struct release *rulebook_get(const struct rulebook *book, const char *name);

@@ -19,9 +19,9 @@ struct asked {
     struct connection *connection;
     const struct verb *verb;
     char id[EFFECT_ID_SIZE];
-        int step;
-    uint64_t number;     /* in its lane's outbox, once it is there */
-    struct buf fields;   /* record, as the adapter prepared it */
+    int step;
+    uint64_t number;    /* in its lane's outbox, once it is there */
+    struct buf fields;  /* record, as the adapter prepared it */
     struct buf as_said; /* record, as the flow said it; only where `keeps_fields` (try, test) */
 };
 
@@ -38,9 +38,9 @@ struct run {
     unsigned position; /* effects asked for in this step */
     struct asked *asked;
     size_t asked_count;
-    size_t asked_bytes;          /* of all of them */
-    struct buf trail; /* JSON: the entries of the steps, comma-separated */
-    
+    size_t asked_bytes; /* of all of them */
+    struct buf trail;   /* JSON: the entries of the steps, comma-separated */
+
     bool keeps_fields;
     const struct query *query; /* the read that the run waits for, while the thread yields */
     struct connection *query_connection;
@@ -52,7 +52,7 @@ struct run {
     void (*answer)(struct run *run);
     void (*ended)(struct run *run, enum run_outcome outcome); /* once; may be called inside of run_start */
     void *owner;
-    struct err err;              /* why it failed, or waits; the last member: only its first byte is cleared */
+    struct err err; /* why it failed, or waits; the last member: only its first byte is cleared */
 };
 
 /* `record`: of the event, see struct event. */

@@ -6,11 +6,11 @@
 bool effect_encode(const struct effect *effect, struct buf *row)
 {
     return record_add_text(row, "id", slice_of(effect->id)) && record_add_text(row, "flow", slice_of(effect->flow))
-        && record_add_text(row, "release", slice_of(effect->release))
-        && record_add_text(row, "step", slice_of(effect->step))
-        && record_add_text(row, "verb", slice_of(effect->verb->name)) && record_add_text(row, "key", effect->key)
-        && record_add_text(row, "event_id", effect->event_id)
-        && record_add_integer(row, "asked_ms", effect->asked_ms) && record_add_text(row, "fields", effect->fields);
+           && record_add_text(row, "release", slice_of(effect->release))
+           && record_add_text(row, "step", slice_of(effect->step))
+           && record_add_text(row, "verb", slice_of(effect->verb->name)) && record_add_text(row, "key", effect->key)
+           && record_add_text(row, "event_id", effect->event_id)
+           && record_add_integer(row, "asked_ms", effect->asked_ms) && record_add_text(row, "fields", effect->fields);
 }
 
 void effect_make_id(const char *flow, struct slice event_id, const char *step, unsigned position, char *id)

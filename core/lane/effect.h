@@ -20,7 +20,7 @@ struct effect {
     const struct verb *verb;
     struct slice key, event_id;
     int64_t asked_ms;
-    struct slice fields;               /* record, as the adapter prepared it */
+    struct slice fields; /* record, as the adapter prepared it */
 };
 
 #define EFFECT_ROW_MAX ((size_t)64 << 20) /* bytes of an outbox row */

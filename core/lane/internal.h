@@ -6,23 +6,23 @@
 #include "core/lane/lane.h"
 #include "core/lane/window.h"
 
-#define WINDOW 4096            /* effects in memory */
-#define BREAKER_FAILURES 5     /* `later` in a row, after which the lane rests and probes */
-#define TEXT_MAX 501           /* bytes of what a far side said, with the zero */
+#define WINDOW 4096        /* effects in memory */
+#define BREAKER_FAILURES 5 /* `later` in a row, after which the lane rests and probes */
+#define TEXT_MAX 501       /* bytes of what a far side said, with the zero */
 
 /* An effect in memory. The adapter sees `delivery`. */
 struct work {
-    struct entry entry;        /* first: an entry of the window is a work */
+    struct entry entry; /* first: an entry of the window is a work */
     struct lane *lane;
     struct delivery delivery;
-    char *row;                 /* copy of the outbox row while it is under way; NULL else */
+    char *row; /* copy of the outbox row while it is under way; NULL else */
     char id[EFFECT_ID_SIZE];
     char flow[NAME_MAX_BYTES + 1];
-    char key[KEY_MAX_BYTES];   /* behind entry.key */
-    unsigned attempts;         /* made before */
-    bool is_marked;            /* a `sending` mark is on disk */
-    bool has_attempts;         /* a row in `attempts` is on disk, or on its way there */
-    bool is_given;             /* the adapter has it and owes an answer */
+    char key[KEY_MAX_BYTES]; /* behind entry.key */
+    unsigned attempts;       /* made before */
+    bool is_marked;          /* a `sending` mark is on disk */
+    bool has_attempts;       /* a row in `attempts` is on disk, or on its way there */
+    bool is_given;           /* the adapter has it and owes an answer */
 };
 
 enum lane_counter { LANE_ASKED, LANE_RETRIED, LANE_DELIVERED, LANE_SUPERSEDED, LANE_REFUSED, LANE_COUNTERS };
@@ -33,29 +33,29 @@ struct lane {
     struct connection *connection;
     struct lane_options options;
     struct window window;
-    uint64_t next_number;      /* for the next effect that is asked for */
-    uint64_t read_number;      /* the window has everything below */
-    uint64_t waiting;          /* rows in the outbox, as of what was decided */
-    unsigned under_way;        /* works between take and their settlement */
-    bool is_woken;             /* there may be rows to read, or work to begin */
+    uint64_t next_number; /* for the next effect that is asked for */
+    uint64_t read_number; /* the window has everything below */
+    uint64_t waiting;     /* rows in the outbox, as of what was decided */
+    unsigned under_way;   /* works between take and their settlement */
+    bool is_woken;        /* there may be rows to read, or work to begin */
     bool is_stopped;
 
     enum connection_state state; /* as the adapter says */
     char text[200];              /* why */
     bool is_refused;
-    int64_t paused_until_ms;     /* the far side or the adapter wants a pause */
-    unsigned failures;           /* `later` in a row */
-    unsigned rests;              /* rests in a row: they grow */
-    int64_t rest_until_ms;       /* the breaker is open */
-    double allowance;            /* deliveries that the rate allows now */
-    int64_t allowance_ns;        /* when it was computed */
-    uint64_t delivered, later;   /* since start */
+    int64_t paused_until_ms;   /* the far side or the adapter wants a pause */
+    unsigned failures;         /* `later` in a row */
+    unsigned rests;            /* rests in a row: they grow */
+    int64_t rest_until_ms;     /* the breaker is open */
+    double allowance;          /* deliveries that the rate allows now */
+    int64_t allowance_ns;      /* when it was computed */
+    uint64_t delivered, later; /* since start */
     char counter_keys[LANE_COUNTERS][NAME_MAX_BYTES + 32];
-    struct buf scratch;          /* for rows that are encoded and at once copied into a change */
+    struct buf scratch; /* for rows that are encoded and at once copied into a change */
 
-    uv_prepare_t before_wait;    /* does the woken lane's work before the loop waits */
-    uv_timer_t timer;            /* for the next due, the end of a pause or a rest */
-    unsigned handles;            /* that are not closed yet */
+    uv_prepare_t before_wait; /* does the woken lane's work before the loop waits */
+    uv_timer_t timer;         /* for the next due, the end of a pause or a rest */
+    unsigned handles;         /* that are not closed yet */
 };
 
 /* verdict.c */

@@ -42,7 +42,8 @@ static bool read_row(void *context, struct slice key, struct slice row)
     work->lane = lane;
     work->entry.number = store_key_number(key);
     work->entry.asked_ms = record_get_integer(row, "asked_ms", 0);
-    work->entry.key = (struct slice){work->key, effect_key.size < sizeof work->key ? effect_key.size : sizeof work->key};
+    work->entry.key =
+        (struct slice){work->key, effect_key.size < sizeof work->key ? effect_key.size : sizeof work->key};
     if (work->entry.key.size)
         memcpy(work->key, effect_key.data, work->entry.key.size);
     read_attempts(work, key);
@@ -295,7 +296,7 @@ static void find_place(struct lane *lane)
     for (int i = 0; i < LANE_COUNTERS; i++)
         snprintf(lane->counter_keys[i], sizeof lane->counter_keys[i], "lane.%s.%s", lane->connection->name, names[i]);
     lane->next_number = 1 + (uint64_t)store_counter(lane->store, lane->counter_keys[LANE_ASKED])
-                      + (uint64_t)store_counter(lane->store, lane->counter_keys[LANE_RETRIED]);
+                        + (uint64_t)store_counter(lane->store, lane->counter_keys[LANE_RETRIED]);
     store_key_add_text(&prefix, lane->connection->name);
     store_scan(lane->store, TABLE_OUTBOX, store_key_slice(&prefix), SLICE_NONE, count_row, &counting);
     lane->waiting = counting.rows;

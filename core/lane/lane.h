@@ -19,20 +19,21 @@
 #include "core/store/store.h"
 
 struct lane_options {
-    unsigned concurrency;  /* deliveries under way at once */
-    int64_t rate_per_day;  /* deliveries begun; 0: no bound */
-    bool retries_unknown;  /* when_unknown: retry; else an unknown effect that is not idempotent is held */
-    int64_t receipts_ms;   /* how long a receipt is kept */
+    unsigned concurrency; /* deliveries under way at once */
+    int64_t rate_per_day; /* deliveries begun; 0: no bound */
+    bool retries_unknown; /* when_unknown: retry; else an unknown effect that is not idempotent is held */
+    int64_t receipts_ms;  /* how long a receipt is kept */
 };
 
 struct lane *lane_open(struct store *store, struct held_numbers *held, struct connection *connection,
                        const struct lane_options *options);
-/* Begins to deliver.  After the adapter's open: libuv runs prepare handles in the reverse order of their start, and what a
- * lane hands over just before the loop waits must still be sent by the adapter's own prepare handle, in the same round. */
+/* Begins to deliver.  After the adapter's open: libuv runs prepare handles in the reverse order of their start, and
+ * what a lane hands over just before the loop waits must still be sent by the adapter's own prepare handle, in the same
+ * round. */
 void lane_start(struct lane *lane);
 void lane_close(struct lane *lane); /* call after the connection was closed; what was under way stays in the store */
 void lane_stop(struct lane *lane);  /* begins nothing more */
-bool lane_is_idle(const struct lane *lane); /* nothing is under way */
+bool lane_is_idle(const struct lane *lane);           /* nothing is under way */
 void lane_refuse(struct lane *lane, const char *why); /* delivers nothing: the connection may not be opened */
 const char *lane_refusal(const struct lane *lane);    /* why; NULL: it is not refused */
 
@@ -47,12 +48,12 @@ void lane_refuse_effect(struct lane *lane, struct change *change, struct slice h
 
 struct lane_view {
     const char *connection, *adapter;
-    char state[16];        /* "idle", "up", "down", "resting", "paused", "refused" */
-    char text[200];        /* why, or what the far side said last */
-    int64_t until_ms;      /* when a rest or pause ends; 0: none */
-    uint64_t waiting;      /* effects in the outbox */
+    char state[16];   /* "idle", "up", "down", "resting", "paused", "refused" */
+    char text[200];   /* why, or what the far side said last */
+    int64_t until_ms; /* when a rest or pause ends; 0: none */
+    uint64_t waiting; /* effects in the outbox */
     unsigned under_way;
-    int64_t oldest_ms;     /* when the oldest of them was asked for; 0: none */
+    int64_t oldest_ms;         /* when the oldest of them was asked for; 0: none */
     uint64_t delivered, later; /* since start */
 };
 void lane_look(struct lane *lane, struct lane_view *view);

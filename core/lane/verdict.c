@@ -143,7 +143,8 @@ static void postpone(struct work *work, int64_t wait_ms, const char *text)
     struct change *change = change_new(on_postponed, work);
     work->attempts++;
     work->is_marked = false;
-    work->entry.due_ms = clock_now_ms() + (wait_ms ? wait_ms : backoff_ms(work->attempts, BACKOFF_LEAST_MS, BACKOFF_MOST_MS));
+    work->entry.due_ms =
+        clock_now_ms() + (wait_ms ? wait_ms : backoff_ms(work->attempts, BACKOFF_LEAST_MS, BACKOFF_MOST_MS));
     work->lane->later++;
     attempts_put(work, change, "waiting", text);
     store_commit(work->lane->store, change);
@@ -184,21 +185,22 @@ void work_hold(struct work *work, const char *verdict, const char *text)
     store_commit(lane->store, change);
 }
 
-/* The mark of this very effect says that it was delivered, or refused for good, already: the same event came again, long
- * after it was forgotten as seen.  Where sending twice is the same as once, nobody needs to look. */
+/* The mark of this very effect says that it was delivered, or refused for good, already: the same event came again,
+ * long after it was forgotten as seen.  Where sending twice is the same as once, nobody needs to look. */
 bool work_is_repeat(struct work *work)
 {
     int64_t expires_ms;
     struct slice nothing;
     return !work->delivery.verb->is_idempotent
-        && store_get_until(work->lane->store, TABLE_SENT, slice_of(work->id), &expires_ms, &nothing);
+           && store_get_until(work->lane->store, TABLE_SENT, slice_of(work->id), &expires_ms, &nothing);
 }
 
 void work_supersede(struct work *work)
 {
     struct change *change = change_new(on_settled, work);
-    struct receipt receipt = {
-        .outcome = "superseded", .id = slice_of(work->id), .text = "it was sent before, for an earlier arrival of the event"};
+    struct receipt receipt = {.outcome = "superseded",
+                              .id = slice_of(work->id),
+                              .text = "it was sent before, for an earlier arrival of the event"};
     leave_outbox(work, change);
     put_receipt(work->lane, change, work->entry.number, &receipt);
     change_count(change, work->lane->counter_keys[LANE_SUPERSEDED], 1);
@@ -229,18 +231,19 @@ static void note_failure(struct lane *lane, const char *text)
     snprintf(lane->text, sizeof lane->text, "%.199s", text);
     lane->failures++;
     bool probe_failed = lane->rests && lane->rest_until_ms <= clock_now_ms();
-    if (lane->paused_until_ms <= clock_now_ms() && (probe_failed || (!lane->rests && lane->failures >= BREAKER_FAILURES)))
+    if (lane->paused_until_ms <= clock_now_ms()
+        && (probe_failed || (!lane->rests && lane->failures >= BREAKER_FAILURES)))
         lane_rest(lane, text);
 }
 
 /* ---- answers of the adapter -------------------------------------------------------------------------------- */
 
-#define FORMAT_TEXT(text)                         \
-    char text[2 * TEXT_MAX];                      \
-    va_list args;                                 \
-    va_start(args, format);                       \
-    vsnprintf(text, sizeof text, format, args);   \
-    va_end(args);                                 \
+#define FORMAT_TEXT(text)                                                                                              \
+    char text[2 * TEXT_MAX];                                                                                           \
+    va_list args;                                                                                                      \
+    va_start(args, format);                                                                                            \
+    vsnprintf(text, sizeof text, format, args);                                                                        \
+    va_end(args);                                                                                                      \
     clean(text)
 
 /* An answer that comes twice would count one effect twice: it is a bug of the adapter and ends the process. */

@@ -15,22 +15,22 @@
 #include <stdint.h>
 
 struct entry {
-    uint64_t number;       /* in the outbox */
-    int64_t due_ms;        /* not before */
-    int64_t asked_ms;      /* when the flow asked */
-    struct entry *behind;  /* the next of the same key */
-    struct entry *last;    /* of the first of a key: the last of it */
-    struct entry *next;    /* in the list of ready entries */
-    size_t heap_place;     /* in `delayed`, from 1; 0: not there */
-    struct slice key;      /* owned */
+    uint64_t number;      /* in the outbox */
+    int64_t due_ms;       /* not before */
+    int64_t asked_ms;     /* when the flow asked */
+    struct entry *behind; /* the next of the same key */
+    struct entry *last;   /* of the first of a key: the last of it */
+    struct entry *next;   /* in the list of ready entries */
+    size_t heap_place;    /* in `delayed`, from 1; 0: not there */
+    struct slice key;     /* owned */
 };
 
 struct window {
-    struct map heads;      /* key -> its first entry, the one in line */
+    struct map heads; /* key -> its first entry, the one in line */
     struct entry *ready, **ready_end;
     struct entry **delayed; /* a binary heap by due_ms; [0] unused */
     size_t delayed_count, delayed_room;
-    size_t count;          /* entries in all */
+    size_t count; /* entries in all */
 };
 
 void window_init(struct window *window);
@@ -39,7 +39,7 @@ struct entry *window_take(struct window *window, int64_t now_ms);            /* 
 void window_untake(struct window *window, struct entry *entry);              /* back to the front */
 void window_delay(struct window *window, struct entry *entry);               /* until due_ms, which the caller set */
 void window_remove(struct window *window, struct entry *entry, int64_t now_ms);
-int64_t window_next_due(const struct window *window); /* ms, or INT64_MAX */
+int64_t window_next_due(const struct window *window);     /* ms, or INT64_MAX */
 struct entry *window_oldest(const struct window *window); /* NULL: it is empty */
 
 #endif

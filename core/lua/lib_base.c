@@ -349,8 +349,8 @@ static int base_require(lua_State *L)
 
 static void take_from_lua(lua_State *L, int globals)
 {
-    static const char *const names[] = {"assert", "error",    "getmetatable", "ipairs", "pcall", "rawequal",
-                                        "select", "tostring",     "type",   NULL};
+    static const char *const names[] = {"assert",   "error",  "getmetatable", "ipairs", "pcall",
+                                        "rawequal", "select", "tostring",     "type",   NULL};
     luaL_requiref(L, "_G", luaopen_base, 0);
     for (int i = 0; names[i]; i++) {
         lua_getfield(L, -1, names[i]);

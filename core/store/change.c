@@ -12,7 +12,7 @@
 #define CHANGE_MAX ((size_t)1 << 30) /* bytes; far above what one run can write */
 #define CHANGE_ROOM 1500             /* bytes to begin with: enough for most */
 #define SPARE_CHANGES 512
-#define SPARE_BYTES 8192             /* a larger one is not kept */
+#define SPARE_BYTES 8192 /* a larger one is not kept */
 
 /* Changes that are on disk are used again, with their memory: two are made for every event. */
 static struct change *spare[SPARE_CHANGES];

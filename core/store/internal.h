@@ -36,8 +36,8 @@ struct note {
 struct store {
     char *folder;        /* DATA */
     int lock_fd;         /* of DATA/lock: one daemon a folder */
-        int64_t limit_bytes;          /* sources pause at 90 % of it */
-    int64_t slack_bytes;          /* the map may grow so far above the limit */
+    int64_t limit_bytes; /* sources pause at 90 % of it */
+    int64_t slack_bytes; /* the map may grow so far above the limit */
     void (*on_state)(void *context, enum store_state state, const char *why);
     void *context;
 

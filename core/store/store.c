@@ -14,13 +14,14 @@
 #include <unistd.h>
 
 #define FIRST_MAP_BYTES ((size_t)16 << 20)
-#define SLACK_BYTES ((int64_t)1 << 30) /* address space; what fills it is bounded by what sources deliver unacknowledged */
+#define SLACK_BYTES                                                                                                    \
+    ((int64_t)1 << 30) /* address space; what fills it is bounded by what sources deliver unacknowledged */
 
 static const char *const table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",         [TABLE_RELEASES] = "releases", [TABLE_GATES] = "gates", [TABLE_AUDIT] = "audit",
     [TABLE_SOURCES] = "sources",   [TABLE_INBOX] = "inbox",       [TABLE_SEEN] = "seen",   [TABLE_OUTBOX] = "outbox",
-    [TABLE_ATTEMPTS] = "attempts", [TABLE_RECEIPTS] = "receipts", [TABLE_SENT] = "sent", [TABLE_HELD] = "held",   [TABLE_TRAILS] = "trails",
-    [TABLE_COUNTERS] = "counters"};
+    [TABLE_ATTEMPTS] = "attempts", [TABLE_RECEIPTS] = "receipts", [TABLE_SENT] = "sent",   [TABLE_HELD] = "held",
+    [TABLE_TRAILS] = "trails",     [TABLE_COUNTERS] = "counters"};
 
 /* The lock is a file of our own, outside of LMDB's folder: closing LMDB's own files would drop LMDB's locks. */
 static bool take_lock(struct store *store, enum store_failure *failure, struct err *err)

@@ -30,8 +30,9 @@ enum table {
     TABLE_AUDIT,    /* number (8 bytes, big endian) -> record: who, when, why; for ever */
     TABLE_SOURCES,  /* flow \0 connection -> what an adapter remembers (the queue that it declared) */
     TABLE_INBOX,    /* flow \0 number -> record: an event that is ours now and waits to run */
-    TABLE_SEEN,     /* (*) flow \0 event id -> nothing more; ids in their own order, for what grows together lies together */
-    TABLE_OUTBOX,   /* connection \0 number -> record: an effect */
+    TABLE_SEEN,   /* (*) flow \0 event id -> nothing more; ids in their own order, for what grows together lies together
+                   */
+    TABLE_OUTBOX, /* connection \0 number -> record: an effect */
     TABLE_ATTEMPTS, /* key as in the outbox -> record: is it being sent, how often was it tried, when again */
     TABLE_RECEIPTS, /* (*) key as it was in the outbox -> record: what became of the effect */
     TABLE_SENT,     /* (*) effect id -> nothing more: what must not be sent twice was delivered, or refused for good */
@@ -56,7 +57,8 @@ enum store_state {
 struct store_options {
     const char *folder;  /* DATA; the environment is in DATA/store, the lock in DATA/lock */
     int64_t limit_bytes; /* sources pause at 90 % of it */
-    int64_t slack_bytes; /* above the limit, for events that were already taken in, and for work that leaves; 0: 1 GiB */
+    int64_t
+        slack_bytes; /* above the limit, for events that were already taken in, and for work that leaves; 0: 1 GiB */
     void (*on_state)(void *context, enum store_state state, const char *why); /* loop thread; on every change of it */
     void *context;
 };

@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BATCH_BYTES ((size_t)8 << 20)  /* of operations in one transaction */
-#define RETRY_MS 500                   /* between tries while there is no room */
-#define COUNTERS_MAX 256               /* different counters gathered before they are written */
+#define BATCH_BYTES ((size_t)8 << 20) /* of operations in one transaction */
+#define RETRY_MS 500                  /* between tries while there is no room */
+#define COUNTERS_MAX 256              /* different counters gathered before they are written */
 
 struct counter {
     struct slice name;

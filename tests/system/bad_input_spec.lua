@@ -141,7 +141,8 @@ describe("a far side that goes wrong", function()
     world:lane_counts("broker", { delivered = 200, held = 0 }, 30)
     bystander_goes_on(world)
     world:settle(30)
-    -- What was sent and not confirmed when the broker died was sent again, with the same message id: more than 200 lie there.
+    -- What was sent and not confirmed when the broker died was sent again, with the same message id: more than 200 lie
+    -- there.
     local all = tostring(world.broker:count(world.sink))
     local ids, lines = {}, world.broker:rabbit("consume", world.sink, "--count", all, "--timeout-ms", "5000")
     for line in lines:gmatch "[^\n]+" do

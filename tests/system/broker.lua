@@ -14,7 +14,8 @@ local shared
 
 local function attach(folder)
   local env = assert(process.read(folder .. "/env"), "there is no broker in " .. folder)
-  return setmetatable({ folder = folder, port = env:match "^PORT=(%d+)", tls_port = env:match "TLS_PORT=(%d+)" }, Broker)
+  local port, tls_port = env:match "^PORT=(%d+)", env:match "TLS_PORT=(%d+)"
+  return setmetatable({ folder = folder, port = port, tls_port = tls_port }, Broker)
 end
 
 local function start(folder, with_tls)

@@ -54,11 +54,13 @@ describe("a held event", function()
       mail.send { to = event.body.to, subject = "At last", text = event.id }
     end }]])
     world:must("deploy", world.path, "--why", "mended")
-    local curl = ([[curl -s -o /dev/null --unix-socket %s/admin.sock -d '{"why":"all at once"}']]):format(world.config.data)
+    local curl = [[curl -s -o /dev/null --unix-socket %s/admin.sock -d '{"why":"all at once"}']]
+    curl = curl:format(world.config.data)
     local calls = {}
     for _, held in ipairs(world:held()) do
       for i = 1, 4 do
-        calls[#calls + 1] = ("%s http://headgate/v1/held/%d/%s &"):format(curl, held.held, i == 4 and "discard" or "retry")
+        local what = i == 4 and "discard" or "retry"
+        calls[#calls + 1] = ("%s http://headgate/v1/held/%d/%s &"):format(curl, held.held, what)
       end
     end
     os.execute(table.concat(calls, " ") .. " wait")

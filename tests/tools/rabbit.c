@@ -92,8 +92,7 @@ static amqp_table_t to_table(json_t *object)
     amqp_table_t table = {0, amqp_pool_alloc(&header_pool, room)};
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value)
-    {
+    json_object_foreach(object, name, value) {
         table.entries[table.num_entries].key = amqp_cstring_bytes(name);
         table.entries[table.num_entries++].value = to_field(value);
     }

@@ -210,8 +210,10 @@ UNUSED static bool was_told(enum store_state state)
 
 static struct store *open_store_in(const char *folder, enum store_failure *failure, struct err *err)
 {
-    struct store_options options = {
-        .folder = folder, .limit_bytes = kit.limit_bytes ? kit.limit_bytes : 1 << 30, .slack_bytes = 32 << 20, .on_state = on_state};
+    struct store_options options = {.folder = folder,
+                                    .limit_bytes = kit.limit_bytes ? kit.limit_bytes : 1 << 30,
+                                    .slack_bytes = 32 << 20,
+                                    .on_state = on_state};
     return store_open(&kit.loop, &options, failure, err);
 }
 
@@ -232,8 +234,8 @@ UNUSED static void kit_open(void)
     held_open(&kit.held, kit.store);
     static const char *const names[] = {"box", "feed"};
     for (int i = 0; i < 2; i++)
-        kit.connections[i] =
-            (struct connection){.name = names[i], .environment = "test", .adapter = &fake, .loop = &kit.loop, .is_open = true};
+        kit.connections[i] = (struct connection){
+            .name = names[i], .environment = "test", .adapter = &fake, .loop = &kit.loop, .is_open = true};
 }
 
 /* Everything that was opened with it is closed: no handle is left in the loop. */

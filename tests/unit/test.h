@@ -36,12 +36,12 @@ void __longjmp_chk(jmp_buf place, int value)
 static struct CMUnitTest test_list[TEST_MOST];
 static size_t test_count;
 
-#define TEST(sentence)                                                                          \
-    static void sentence(void **state);                                                         \
-    __attribute__((constructor)) static void add_##sentence(void)                               \
-    {                                                                                           \
-        test_list[test_count++] = (struct CMUnitTest){#sentence, sentence, NULL, NULL, NULL};   \
-    }                                                                                           \
+#define TEST(sentence)                                                                                                 \
+    static void sentence(void **state);                                                                                \
+    __attribute__((constructor)) static void add_##sentence(void)                                                      \
+    {                                                                                                                  \
+        test_list[test_count++] = (struct CMUnitTest){#sentence, sentence, NULL, NULL, NULL};                          \
+    }                                                                                                                  \
     static void sentence(void **state __attribute__((unused)))
 
 static char test_folder_path[64];

@@ -325,11 +325,11 @@ TEST(reads_that_are_answered_at_once_do_not_pile_up_on_the_stack)
 {
     open_connections();
     kit.on_ask = answer_at_once;
-    struct run *run = run_of("local sum = 0 for i = 1, 1500 do sum = sum + box.get { name = 'n' } end "
+    struct run *run = run_of("local sum = 0 for i = 1, 800 do sum = sum + box.get { name = 'n' } end "
                              "box.put { text = tostring(sum) }");
     if (outcome != RUN_FINISHED)
         fail_msg("%s", run->err.text);
-    expect_text(buf_slice(&run->asked[0].fields), "text", "1500");
+    expect_text(buf_slice(&run->asked[0].fields), "text", "800");
     run_free(run);
     kit.on_ask = refuse_at_once;
     run = run_of("box.get { name = 'n' }");
