@@ -288,7 +288,7 @@ static bool amqp_listen(struct source *source, struct err *err)
     source->state = tap;
     tap->loop_next = rabbit->taps;
     rabbit->taps = tap;
-    source_says(source, SOURCE_STARTING, "queue %s", tap->queue);
+    source_says(source, SOURCE_STARTING, "looking at queue %s", tap->queue);
     order_tap(rabbit, RABBIT_LISTEN, tap);
     return true;
 }
