@@ -20,7 +20,7 @@ static const struct cli_help help = {
     .usage = "test FLOW | RULE.lua | --all FOLDER",
     .text = "Runs the spec of a flow (its folder, or its name) or of a rule (its file), with busted.  Nothing is\n"
             "delivered and nothing is read from outside.  Ends with 1 if a test fails.",
-    .options = "crap",
+    .options = "crapj",
     .most = 1};
 
 /* ---- what a spec may call: headgate_native ------------------------------------------------------------- */
@@ -200,9 +200,11 @@ static bool find_specs(const struct offline *offline, const char *given, struct 
 }
 
 /* arg = {"-o", output, spec...}; busted's runner looks there, and ends the process with the number of failures. */
-static int run_busted(lua_State *L, bool is_plain)
+static int run_busted(lua_State *L, const struct cli_args *args)
 {
-    const char *output = is_plain || !isatty(STDOUT_FILENO) ? "plainTerminal" : "utfTerminal";
+    const char *output = args->plain || !isatty(STDOUT_FILENO) ? "plainTerminal" : "utfTerminal";
+    if (args->json)
+        output = "json";
     lua_newtable(L);
     lua_pushstring(L, "headgate test");
     lua_rawseti(L, -2, 0);
@@ -248,7 +250,7 @@ int cli_test(int argc, char **argv)
         return 0;
     }
     lua_State *L = new_state(&offline);
-    exit_code = run_busted(L, args.plain);
+    exit_code = run_busted(L, &args);
     lua_close(L);
     return exit_code;
 }
