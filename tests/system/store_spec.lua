@@ -60,6 +60,30 @@ describe("a data folder", function()
     kit.wait("the store to be well", 15, function() return world:status().store.state == "ok" end)
   end)
 
+  it("keeps in sight what waits for a connection that is gone from the configuration", function()
+    local world = kit.world()
+    world:flow("orders", { manifest = "uses: [alerts]", lua = [[return { run = function(event)
+      alerts.create { alias = event.id, message = "waits" }
+    end }]] })
+    world:start()
+    world:opsgenie_fault { status = 503, times = -1 }
+    world:open "orders"
+    world:publish({ { id = "O-1" }, { id = "O-2" } }, "any")
+    world:counts("orders", { finished = 2 })
+    world:stop(30)
+    local alerts = world.config.connections.alerts
+    world.config.connections.alerts = nil
+    world:start()
+    assert.matches("connection alerts is not in .*2 of its effects wait", table.concat(world:status().notes, "\n"))
+    assert.matches("2 of its effects wait", world:log())
+    world:stop(30)
+    world.config.connections.alerts = alerts
+    world:opsgenie_heals()
+    world:start()
+    world:lane_counts("alerts", { delivered = 2 }, 30)
+    world:settle(30)
+  end)
+
   it("that is full while the daemon is killed loses nothing either", function()
     local world = filled(1300)
     world:kill()

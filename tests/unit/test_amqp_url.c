@@ -79,5 +79,6 @@ TEST(a_url_that_means_something_else_is_refused_with_a_reason_that_keeps_the_pas
     expect_refusal("amqp://u:hush@broker:99999999999999999999", "port");
     expect_refusal("amqp://u:hush@broker:56x", "port");
     expect_refusal("amqp://u:hush@broker/a/b", "%2F");
+    expect_refusal("amqp://guest:4711/hush@broker:5672", "%2F"); /* else 4711 would be the port of a host named guest */
     expect_refusal("amqp://u:hush@broker/?heartbeat=30", "query");
 }
