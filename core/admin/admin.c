@@ -3,8 +3,6 @@
 
 #include "core/base/log.h"
 
-#define WHY_MAX 2000 /* bytes of a reason */
-
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>

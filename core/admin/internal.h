@@ -12,6 +12,7 @@ struct admin {
     struct server *server;
 };
 
+#define WHY_MAX 2000                 /* bytes of a reason: the audit keeps it for ever */
 #define ASKED_MAX ((size_t)16 << 20) /* bytes of a request's body: a deploy carries a whole folder */
 
 /* Replies with the JSON; takes it. */

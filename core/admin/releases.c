@@ -54,9 +54,10 @@ void answer_deploy(struct admin *admin, struct request *request)
     json_t *json = json_loadb(body.data ? body.data : "", body.size, JSON_REJECT_DUPLICATES, NULL);
     struct release *release = parse_release(json, &err);
     const char *why = json_string_value(json_object_get(json, "why"));
-    if (why && strlen(why) > 2000)
-        why = "(a reason longer than 2000 bytes was given)";
-    if (release) {
+    if (release && why && strlen(why) > WHY_MAX) {
+        reply_error(request, 400, "a reason may have at most %d bytes", WHY_MAX);
+        release_free(release);
+    } else if (release) {
         char *who = take_who(request);
         struct author author = {who, why ? why : ""};
         engine_deploy(admin->engine, release, &author, reply_done, request);
