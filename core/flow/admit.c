@@ -36,6 +36,7 @@ void job_free(struct job *job)
     free(job->id);
     free(job->key);
     free(job->owned_record);
+    free(job->release);
     free(job);
 }
 
@@ -76,17 +77,23 @@ static bool is_unreadable_repeat(const struct job *job)
     return was_seen(job->flow, id);
 }
 
-/* Makes the job's run with the live release; false: it was held. */
+/* Makes the job's run with the live release, or the one that it must run under; false: it was held. */
 static bool make_run(struct job *job)
 {
     char made[25] = "";
     struct err err;
     err_clear(&err);
+    struct instance *instance = job->release ? flow_recall(job->flow, job->release, &err) : job->flow->live;
+    if (!instance) {
+        err_wrap(&err, "its release cannot be loaded any more; retry it under the live one");
+        outcome_held(job, err.text);
+        return false;
+    }
     int64_t received_ms = job->event ? job->event->received_ms : job->arrival->entry.asked_ms;
     const char *given = job->id; /* it had one before it waited */
-    if (!job->flow->live->manifest->id_path && (!given || !given[0]))
+    if (!instance->manifest->id_path && (!given || !given[0]))
         given = make_id(made);
-    job->run = run_new(job->flow->live, received_ms);
+    job->run = run_new(instance, received_ms);
     job->run->owner = job;
     job->run->ended = outcome_of_run;
     job->run->attempt = job->arrival ? job->arrival->attempts + 1 : 1;
@@ -254,6 +261,8 @@ void admit_arrival(struct flow *flow, struct arrival *arrival, struct slice row)
     struct slice record = record_get(row, "event");
     job->owned_record = mem_copy(record);
     job->id = mem_copy(record_get(row, "id"));
+    if (record_has(row, "release"))
+        job->release = mem_copy(record_get(row, "release"));
     job->flow = flow;
     job->arrival = arrival;
     job->record = (struct slice){job->owned_record, record.size};

@@ -258,12 +258,30 @@ void flow_wake(struct flow *flow)
     flow->is_woken = true;
 }
 
-void flow_retry(struct flow *flow, struct change *change, struct slice item, const char *key)
+void flow_retry(struct flow *flow, struct change *change, struct slice item, const char *key, struct slice release)
 {
-    struct arrival *arrival = inbox_add(flow, change, record_get(item, "event"), record_get(item, "id"), key,
-                                        record_get_integer(item, "received_ms", clock_now_ms()), 0, 0);
+    struct inbox_row row = {.record = record_get(item, "event"),
+                            .id = record_get(item, "id"),
+                            .key = slice_of(key),
+                            .release = release,
+                            .received_ms = record_get_integer(item, "received_ms", clock_now_ms())};
+    struct arrival *arrival = inbox_add(flow, change, &row);
     if (arrival)
         arrival->is_taken_back = true;
+}
+
+struct instance *flow_recall(struct flow *flow, const char *hash, struct err *err)
+{
+    if (flow->live && strcmp(flow->live->release->hash, hash) == 0)
+        return flow->live;
+    if (flow->recalled && strcmp(flow->recalled->release->hash, hash) == 0)
+        return flow->recalled;
+    struct instance *instance = flow->context->recall(flow->context->engine, flow->name, hash, err);
+    if (!instance)
+        return NULL;
+    instance_release(flow->recalled);
+    flow->recalled = instance;
+    return instance;
 }
 
 void flow_discard(struct flow *flow, struct change *change)
@@ -351,7 +369,8 @@ void flow_free(struct flow *flow)
         source_free(source);
     }
     instance_release(flow->live);
-    flow->live = NULL;
+    instance_release(flow->recalled);
+    flow->live = flow->recalled = NULL;
     uv_prepare_stop(&flow->before_wait);
     flow->handles = 2;
     uv_close((uv_handle_t *)&flow->before_wait, on_closed);

@@ -22,6 +22,8 @@ struct flow_context {
     struct held_numbers *held;
     struct connection *(*connection)(void *engine, const char *name);
     void *engine;
+    /* Loads an earlier release of a flow; the caller releases it.  NULL with the reason. */
+    struct instance *(*recall)(void *engine, const char *flow, const char *hash, struct err *err);
     bool takes_events; /* false while the store is full or the daemon stops */
 };
 
@@ -42,8 +44,11 @@ void flow_adjust(struct flow *flow);
 void flow_cancel_runs(struct flow *flow);
 
 /* Takes a held event (the `item` of its row; its key, or "" where it could not be read) back: into the inbox, in the
- * same change.  Call flow_wake from its `done`. */
-void flow_retry(struct flow *flow, struct change *change, struct slice item, const char *key);
+ * same change.  It runs under the release with this hash, or under the one that is live by then where it is empty.
+ * Call flow_wake from its `done`. */
+void flow_retry(struct flow *flow, struct change *change, struct slice item, const char *key, struct slice release);
+/* The release with this hash, loaded; lent until the next call.  NULL with the reason. */
+struct instance *flow_recall(struct flow *flow, const char *hash, struct err *err);
 /* Counts a held event of this flow that a person discarded. */
 void flow_discard(struct flow *flow, struct change *change);
 void flow_wake(struct flow *flow); /* there may be something in the inbox: call from the change's `done` */

@@ -1,7 +1,7 @@
 /* inbox.c - events that are ours and wait to run: a read said later, an earlier one of their key waits, or a person
  * took them back from the held
  *
- *      row = record: event (record), received_ms, attempts, due_ms, id, key
+ *      row = record: event (record), received_ms, attempts, due_ms, id, key, release (where it must be a certain one)
  *
  * At most INBOX_WINDOW of them are in memory.  While there are more on disk, every new event goes behind them, because
  * nobody can tell whether one of its key is among them. */
@@ -27,28 +27,28 @@ static struct store_key prefix_of(const struct flow *flow)
     return key;
 }
 
-static struct arrival *add_to_window(struct flow *flow, uint64_t number, struct slice key, int64_t received_ms,
-                                     unsigned attempts, int64_t due_ms)
+static struct arrival *add_to_window(struct flow *flow, uint64_t number, const struct inbox_row *row)
 {
     struct arrival *arrival = mem_zero(sizeof *arrival);
     arrival->flow = flow;
-    arrival->attempts = attempts;
+    arrival->attempts = row->attempts;
     arrival->entry.number = number;
-    arrival->entry.due_ms = due_ms;
-    arrival->entry.asked_ms = received_ms;
-    arrival->entry.key = (struct slice){mem_copy(key), key.size};
+    arrival->entry.due_ms = row->due_ms;
+    arrival->entry.asked_ms = row->received_ms;
+    arrival->entry.key = (struct slice){mem_copy(row->key), row->key.size};
     window_add(&flow->inbox, &arrival->entry, clock_now_ms());
     flow->inbox_read = number + 1;
     return arrival;
 }
 
-static bool read_row(void *context, struct slice key, struct slice row)
+static bool read_row(void *context, struct slice key, struct slice bytes)
 {
     struct flow *flow = context;
-    struct arrival *arrival =
-        add_to_window(flow, store_key_number(key), record_get(row, "key"), record_get_integer(row, "received_ms", 0),
-                      (unsigned)record_get_integer(row, "attempts", 0), record_get_integer(row, "due_ms", 0));
-    arrival->is_on_disk = true;
+    struct inbox_row row = {.key = record_get(bytes, "key"),
+                            .received_ms = record_get_integer(bytes, "received_ms", 0),
+                            .attempts = (unsigned)record_get_integer(bytes, "attempts", 0),
+                            .due_ms = record_get_integer(bytes, "due_ms", 0)};
+    add_to_window(flow, store_key_number(key), &row)->is_on_disk = true;
     return flow->inbox.count < INBOX_WINDOW;
 }
 
@@ -84,40 +84,40 @@ bool inbox_blocks(const struct flow *flow, const char *key)
     return flow->inbox_read != flow->inbox_next || map_get(&flow->inbox.heads, slice_of(key));
 }
 
-static void put_row(struct flow *flow, struct change *change, uint64_t number, struct slice record, struct slice id,
-                    struct slice key, int64_t received_ms, unsigned attempts, int64_t due_ms)
+static void put_row(struct flow *flow, struct change *change, uint64_t number, const struct inbox_row *row)
 {
-    struct buf row = BUF_INIT(ROW_MAX);
-    struct store_key row_key = key_of(flow, number);
-    record_add_integer(&row, "received_ms", received_ms);
-    record_add_integer(&row, "attempts", attempts);
-    record_add_integer(&row, "due_ms", due_ms);
-    record_add_text(&row, "id", id);
-    record_add_text(&row, "key", key);
-    record_add_text(&row, "event", record);
-    change_put(change, TABLE_INBOX, store_key_slice(&row_key), buf_slice(&row));
-    buf_clear(&row);
+    struct buf bytes = BUF_INIT(ROW_MAX);
+    struct store_key key = key_of(flow, number);
+    record_add_integer(&bytes, "received_ms", row->received_ms);
+    record_add_integer(&bytes, "attempts", row->attempts);
+    record_add_integer(&bytes, "due_ms", row->due_ms);
+    record_add_text(&bytes, "id", row->id);
+    record_add_text(&bytes, "key", row->key);
+    if (row->release.size)
+        record_add_text(&bytes, "release", row->release);
+    record_add_text(&bytes, "event", row->record);
+    change_put(change, TABLE_INBOX, store_key_slice(&key), buf_slice(&bytes));
+    buf_clear(&bytes);
 }
 
-struct arrival *inbox_add(struct flow *flow, struct change *change, struct slice record, struct slice id,
-                          const char *key, int64_t received_ms, unsigned attempts, int64_t due_ms)
+struct arrival *inbox_add(struct flow *flow, struct change *change, const struct inbox_row *row)
 {
     uint64_t number = flow->inbox_next;
     bool fits = flow->inbox_read == number && flow->inbox.count < INBOX_WINDOW;
     flow->inbox_next++;
     flow->inbox_rows++;
-    put_row(flow, change, number, record, id, slice_of(key), received_ms, attempts, due_ms);
-    return fits ? add_to_window(flow, number, slice_of(key), received_ms, attempts, due_ms) : NULL;
+    put_row(flow, change, number, row);
+    return fits ? add_to_window(flow, number, row) : NULL;
 }
 
-void inbox_again(struct arrival *arrival, struct change *change, struct slice record, struct slice id,
-                 int64_t received_ms, int64_t due_ms)
+void inbox_again(struct arrival *arrival, struct change *change, const struct inbox_row *row)
 {
-    arrival->attempts++;
+    struct inbox_row again = *row;
+    again.attempts = ++arrival->attempts;
+    again.key = arrival->entry.key;
     arrival->is_on_disk = arrival->is_taken_back = false;
-    arrival->entry.due_ms = due_ms;
-    put_row(arrival->flow, change, arrival->entry.number, record, id, arrival->entry.key, received_ms,
-            arrival->attempts, due_ms);
+    arrival->entry.due_ms = row->due_ms;
+    put_row(arrival->flow, change, arrival->entry.number, &again);
     window_delay(&arrival->flow->inbox, &arrival->entry);
 }
 

@@ -53,6 +53,7 @@ struct job {
     bool is_ended;              /* its outcome is decided, and on its way to the disk */
     struct job *next;           /* in a line */
     char *owned_record;         /* of an inbox row */
+    char *release;              /* hash of the release that it must run under; NULL: the live one */
 };
 
 /* The events of one key, while one of them runs or they wait. */
@@ -76,6 +77,7 @@ struct flow {
     char *name;
     struct flow_context *context;
     struct instance *live;
+    struct instance *recalled; /* an earlier release that a held event ran under last; NULL: none */
     bool is_on;
     struct flow_source *sources;
     struct map pending; /* event id -> the job that is not on disk yet */
@@ -120,11 +122,19 @@ void flow_count(struct flow *flow, struct change *change, enum flow_counter coun
 void inbox_open(struct flow *flow);
 void inbox_work(struct flow *flow);
 bool inbox_blocks(const struct flow *flow, const char *key); /* an event of this key must go behind others there */
-/* `id`: of the run, which it keeps where the manifest finds none in the event. */
-struct arrival *inbox_add(struct flow *flow, struct change *change, struct slice record, struct slice id,
-                          const char *key, int64_t received_ms, unsigned attempts, int64_t due_ms);
-void inbox_again(struct arrival *arrival, struct change *change, struct slice record, struct slice id,
-                 int64_t received_ms, int64_t due_ms);             /* the row, rewritten with one attempt more */
+/* What a row of the inbox holds. */
+struct inbox_row {
+    struct slice record;  /* of the event */
+    struct slice id;      /* of the run, which it keeps where the manifest finds none in the event */
+    struct slice key;     /* or empty, where it could not be read */
+    struct slice release; /* hash of the release that it must run under; empty: the live one */
+    int64_t received_ms;
+    unsigned attempts; /* made before */
+    int64_t due_ms;    /* not before */
+};
+struct arrival *inbox_add(struct flow *flow, struct change *change, const struct inbox_row *row);
+/* The row again, with one attempt more; its key is the arrival's. */
+void inbox_again(struct arrival *arrival, struct change *change, const struct inbox_row *row);
 void inbox_remove(struct arrival *arrival, struct change *change); /* the row; the window by inbox_gone */
 void inbox_gone(struct arrival *arrival);
 void inbox_free(struct flow *flow);

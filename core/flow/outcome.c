@@ -206,6 +206,8 @@ static uint64_t put_held(struct job *job, struct change *change, const char *rea
     record_add_integer(&item, "received_ms", received_ms);
     if (run && run->id)
         record_add_text(&item, "id", slice_of(run->id));
+    else if (job->id)
+        record_add_text(&item, "id", slice_of(job->id));
     record_add_text(&row, "kind", slice_of("event"));
     record_add_integer(&row, "at", clock_now_ms());
     record_add_text(&row, "reason", (struct slice){reason, first});
@@ -263,14 +265,21 @@ void outcome_to_inbox(struct job *job, const char *why)
     struct flow *flow = job->flow;
     bool is_again = job->arrival != NULL;
     unsigned attempts = is_again ? job->arrival->attempts + 1 : job->run->err.text[0] ? 1 : 0;
-    int64_t due_ms = attempts ? clock_now_ms() + backoff_ms(attempts, AGAIN_LEAST_MS, AGAIN_MOST_MS) : 0;
+    struct inbox_row row = {
+        .record = job->record,
+        .id = slice_of(job->run->id),
+        .key = slice_of(job->run->key),
+        .release = job->release ? slice_of(job->release) : SLICE_NONE,
+        .received_ms = is_again ? job->arrival->entry.asked_ms : job->event->received_ms,
+        .attempts = attempts,
+        .due_ms = attempts ? clock_now_ms() + backoff_ms(attempts, AGAIN_LEAST_MS, AGAIN_MOST_MS) : 0,
+    };
     struct change *change = change_new(on_in_inbox, job);
     job->is_ended = true;
     if (is_again) {
-        inbox_again(job->arrival, change, job->record, slice_of(job->run->id), job->arrival->entry.asked_ms, due_ms);
+        inbox_again(job->arrival, change, &row);
     } else {
-        job->arrival = inbox_add(flow, change, job->record, slice_of(job->run->id), job->run->key,
-                                 job->event->received_ms, attempts, due_ms);
+        job->arrival = inbox_add(flow, change, &row);
         flow_count(flow, change, COUNT_RECEIVED);
         mark_seen(job, change);
     }

@@ -317,7 +317,7 @@ static void retry(uint64_t number)
     struct change *change = kit_change(&is_done);
     struct slice row = held_row(number);
     char *key = mem_copy(record_get(row, "key"));
-    flow_retry(flow, change, record_get(row, "item"), key);
+    flow_retry(flow, change, record_get(row, "item"), key, SLICE_NONE);
     held_remove(change, number);
     kit_commit(change, &is_done);
     flow_wake(flow);
