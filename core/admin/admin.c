@@ -77,19 +77,14 @@ void reply_done(void *context, bool ok, const char *text)
                    json_pack("{s:o}", "error", json_of(slice_of(text)))); /* may be long: a spec's output */
 }
 
-static void change(struct admin *admin, struct request *request, const char *what, const char *name, uint64_t number)
+static void change_gate(struct admin *admin, struct request *request, const char *what, const char *name)
 {
     char *why = take_why(request);
     if (!why)
         return;
     char *who = take_who(request);
     struct author author = {who, why};
-    if (strcmp(what, "on") == 0 || strcmp(what, "off") == 0)
-        engine_set_gate(admin->engine, name, strcmp(what, "on") == 0, &author, reply_done, request);
-    else if (strcmp(what, "retry") == 0)
-        engine_retry_held(admin->engine, number, &author, reply_done, request);
-    else
-        engine_discard_held(admin->engine, number, &author, reply_done, request);
+    engine_set_gate(admin->engine, name, strcmp(what, "on") == 0, &author, reply_done, request);
     free(who);
     free(why);
 }
@@ -106,6 +101,8 @@ static bool route_get(struct admin *admin, struct request *request, const char *
         answer_held(admin, request);
     else if (sscanf(path, "/v1/held/%llu%n", &number, &end) == 1 && !path[end])
         answer_held_one(admin, request, number);
+    else if (strcmp(path, "/v1/held/progress") == 0)
+        answer_held_progress(admin, request);
     else if (strcmp(path, "/v1/releases") == 0)
         answer_releases(admin, request);
     else if (strcmp(path, "/v1/audit") == 0)
@@ -126,10 +123,11 @@ static bool route_post(struct admin *admin, struct request *request, const char 
         answer_deploy(admin, request);
     else if (sscanf(path, "/v1/flows/%64[a-z0-9-]/%15[a-z]%n", name, what, &end) == 2 && !path[end]
              && (strcmp(what, "on") == 0 || strcmp(what, "off") == 0))
-        change(admin, request, what, name, 0);
-    else if (sscanf(path, "/v1/held/%llu/%15[a-z]%n", &number, what, &end) == 2 && !path[end]
-             && (strcmp(what, "retry") == 0 || strcmp(what, "discard") == 0))
-        change(admin, request, what, NULL, number);
+        change_gate(admin, request, what, name);
+    else if (sscanf(path, "/v1/held/all/%15[a-z]%n", what, &end) == 1 && !path[end])
+        change_all_held(admin, request, what);
+    else if (sscanf(path, "/v1/held/%llu/%15[a-z]%n", &number, what, &end) == 2 && !path[end])
+        change_held(admin, request, number, what);
     else
         return false;
     return true;

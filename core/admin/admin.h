@@ -5,9 +5,13 @@
  *      GET  /v1/releases?kind=&name=        what was released, newest first
  *      POST /v1/deploy                      {"kind", "name", "files": {path: text or {"base64"}}, "why"}
  *      GET  /v1/trace?key=                  what happened to a key
- *      GET  /v1/held?flow=&connection=&limit=   what needs a person
+ *      GET  /v1/held?flow=&...&limit=&group=    what needs a person; the filter is held_filter.c's
  *      GET  /v1/held/N                      one of them, whole
- *      POST /v1/held/N/retry | discard      {"why"}
+ *      POST /v1/held/N/retry | discard      {"why", "as_it_was"}
+ *      POST /v1/held/N/edit                 {"why", "fields": {name: text}}
+ *      POST /v1/held/all/retry | discard    {"why", "filter": {...}, "rate": a second, "as_it_was"}
+ *      POST /v1/held/all/stop               {"why"}
+ *      GET  /v1/held/progress               how far it is
  *      GET  /v1/audit?limit=                who changed what, newest first
  *      GET  /v1/doctor                      what the connections and sources find when they look
  *

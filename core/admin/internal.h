@@ -32,6 +32,12 @@ void answer_status(struct admin *admin, struct request *request); /* status.c */
 void answer_trace(struct admin *admin, struct request *request);  /* trace.c */
 void answer_held(struct admin *admin, struct request *request);   /* held.c */
 void answer_held_one(struct admin *admin, struct request *request, uint64_t number);
+/* held_filter.c; what they find is lent by the request or the JSON */
+bool filter_of_query(const struct request *request, struct held_filter *filter, struct err *err);
+bool filter_of_json(const json_t *json, struct held_filter *filter, struct err *err);
+void change_held(struct admin *admin, struct request *request, uint64_t number, const char *what); /* held_change.c */
+void change_all_held(struct admin *admin, struct request *request, const char *what);
+void answer_held_progress(struct admin *admin, struct request *request);
 void answer_deploy(struct admin *admin, struct request *request); /* releases.c */
 void answer_releases(struct admin *admin, struct request *request);
 void answer_audit(struct admin *admin, struct request *request);

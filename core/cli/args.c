@@ -31,6 +31,18 @@ static const struct known known[] = {
     {'a', false, "all", "FOLDER", "every spec below this folder"},
     {'p', false, "plain", NULL, "plain output, for logs"},
     {'v', false, "verbose", NULL, "say more"},
+    {'R', false, "reason", "TEXT", "only those whose reason has this in it"},
+    {'H', false, "release", "HASH", "only of this release (the beginning of its hash)"},
+    {'k', false, "key", "KEY", "only of this key"},
+    {'K', false, "kind", "KIND", "only these: event or effect"},
+    {'V', false, "verdict", "WORD", "only effects with this verdict: never, unknown, expired"},
+    {'S', false, "since", "TIME", "not older: 2h, 7d, 2026-11-22, 2026-11-22T09:41:00Z"},
+    {'U', false, "until", "TIME", "not newer; as with --since"},
+    {'x', false, "rate", "RATE", "at most so many, such as 10/s"},
+    {'o', false, "as-it-was", NULL, "events run under the release that held them, not under the live one"},
+    {'g', false, "group", NULL, "count those that look alike"},
+    {'e', false, "set", "FIELD=VALUE",
+     "change a field; FIELD=@FILE reads it from a file, FIELD=@- from stdin; repeatable"},
     {'h', true, "help", NULL, "this help"}};
 #define KNOWN (sizeof known / sizeof *known)
 
@@ -70,6 +82,20 @@ static void set(struct cli_args *args, char letter, const char *value)
     case 'W': args->watch = true; break;
     case 'p': args->plain = true; break;
     case 'v': args->verbose = true; break;
+    case 'R': args->reason = value; break;
+    case 'H': args->release = value; break;
+    case 'k': args->key = value; break;
+    case 'K': args->kind = value; break;
+    case 'V': args->verdict = value; break;
+    case 'S': args->since = value; break;
+    case 'U': args->until = value; break;
+    case 'x': args->rate = value; break;
+    case 'o': args->as_it_was = true; break;
+    case 'g': args->group = true; break;
+    case 'e':
+        if (args->set_count < CLI_SETS)
+            args->sets[args->set_count++] = value;
+        break;
     default: break;
     }
 }

@@ -22,11 +22,15 @@ struct cli_help {
     int least, most;     /* how many arguments beside options */
 };
 
+#define CLI_SETS 50
 struct cli_args {
     const char *config; /* -c FILE; NULL: the default place */
     const char *socket; /* --socket PATH; NULL: as the configuration says */
     const char *why, *flow, *connection, *rules, *all;
-    bool json, watch, plain, verbose;
+    const char *reason, *release, *key, *kind, *verdict, *since, *until, *rate; /* of held things */
+    const char *sets[CLI_SETS];                                                 /* FIELD=VALUE */
+    size_t set_count;
+    bool json, watch, plain, verbose, as_it_was, group;
     long limit;  /* 0: not said */
     char **rest; /* arguments that are no options */
     int count;
@@ -45,6 +49,8 @@ const char *cli_config_path(const struct cli_args *args);
 json_t *cli_ask(const struct cli_args *args, const char *method, const char *path, json_t *body, int *exit_code);
 /* Percent-encoded, for a query; freed by the caller. */
 char *cli_escape(const char *text);
+/* "2h" ago, "2026-11-22", or RFC 3339, in ms since 1970; false if it is none of these. */
+bool cli_time(const char *text, int64_t *ms);
 /* {"why": ...} of --why, or of the user and host where a reason is not demanded; taken by cli_ask. */
 json_t *cli_why(const struct cli_args *args);
 /* Prints the JSON, indented where stdout is a terminal; frees it; returns 0. */
@@ -86,6 +92,13 @@ int cli_deploy(int argc, char **argv);
 int cli_releases(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_held(int argc, char **argv);
+/* held_filter.c, for held.c: the filter of the options, as query (begins with "?") and as JSON; NULL after an error. */
+char *held_query(const struct cli_args *args, int *exit_code);
+json_t *held_filter(const struct cli_args *args, int *exit_code);
+int held_edit(const struct cli_args *args, const char *number);                     /* held_edit.c */
+int held_decide_all(const struct cli_args *args, const char *what, json_t *filter); /* held_all.c; takes the filter */
+int held_progress(const struct cli_args *args);
+int held_stop(const struct cli_args *args);
 int cli_audit(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_adapters(int argc, char **argv);

@@ -117,6 +117,14 @@ struct instance_options engine_instance_options(struct engine *engine, const str
         .config = engine->config, .rulebook = book, .connection = engine_find_connection, .context = engine};
 }
 
+static struct instance *engine_recall(void *context, const char *flow, const char *hash, struct err *err)
+{
+    struct engine *engine = context;
+    struct instance_options options = engine_instance_options(engine, &engine->rules);
+    struct release *release = release_restore(engine, RELEASE_FLOW, flow, hash, err);
+    return release ? instance_new(release, &options, err) : NULL;
+}
+
 static void adjust_flows(struct engine *engine)
 {
     enum store_state state = store_get_state(engine->store);
@@ -209,9 +217,12 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
                                                   .store = engine->store,
                                                   .held = &engine->held,
                                                   .connection = engine_find_connection,
+                                                  .recall = engine_recall,
                                                   .engine = engine};
     uv_timer_init(loop, &engine->stop_timer);
     engine->stop_timer.data = engine;
+    uv_timer_init(loop, &engine->recovery_timer);
+    engine->recovery_timer.data = engine;
     if (!open_connections(engine, err)) {
         *exit_code = 78;
         engine->on_stopped = NULL;
@@ -241,6 +252,7 @@ static void free_engine(uv_handle_t *handle)
     map_each(&engine->gates, free_value, NULL);
     map_clear(&engine->gates);
     map_clear(&engine->settling);
+    recovery_free(engine);
     rulebook_clear(&engine->rules);
     config_free(engine->config);
     free(engine->connections);
@@ -255,6 +267,7 @@ static void free_engine(uv_handle_t *handle)
 static void close_all(struct engine *engine)
 {
     uv_close((uv_handle_t *)&engine->stop_timer, free_engine); /* libuv calls back in the reverse order: this is last */
+    uv_close((uv_handle_t *)&engine->recovery_timer, NULL);
     for (size_t i = 0; i < engine->connection_count; i++) {
         struct connection *connection = &engine->connections[i];
         if (connection->is_open)

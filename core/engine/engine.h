@@ -59,9 +59,38 @@ void engine_set_gate(struct engine *engine, const char *flow, bool is_on, const 
 /* Checks the release beside the live one, runs its spec, then switches between two events. Takes the release. */
 void engine_deploy(struct engine *engine, struct release *release, const struct author *author, engine_done done,
                    void *context);
-void engine_retry_held(struct engine *engine, uint64_t number, const struct author *author, engine_done done,
-                       void *context);
-void engine_discard_held(struct engine *engine, uint64_t number, const struct author *author, engine_done done,
-                         void *context);
+
+/* ---- held things ------------------------------------------------------------------------------ */
+
+enum held_decision {
+    HELD_RETRY,           /* events under the release that is live by then, effects as they are stored */
+    HELD_RETRY_AS_IT_WAS, /* events under the release that held them */
+    HELD_DISCARD,
+};
+void engine_decide_held(struct engine *engine, uint64_t number, enum held_decision decision,
+                        const struct author *author, engine_done done, void *context);
+/* One changed field of an event or effect; a list of them ends with the name NULL. */
+struct held_edit {
+    const char *name;   /* "body", or another field that it has */
+    struct slice value; /* as text, whatever the field's kind */
+};
+void engine_edit_held(struct engine *engine, uint64_t number, const struct held_edit *edits,
+                      const struct author *author, engine_done done, void *context);
+
+/* Decides about all that match and are held now, at most `rate` a second (0: no bound).  False: another is under way.
+ */
+bool engine_recover(struct engine *engine, const struct held_filter *filter, enum held_decision decision, double rate,
+                    const struct author *author, struct err *err);
+bool engine_stop_recovery(struct engine *engine, const struct author *author, struct err *err);
+struct recovery_view {
+    const char *decision;  /* "retry" or "discard" */
+    const char *who, *why; /* lent until the next engine_recover */
+    double rate;           /* a second; 0: no bound */
+    uint64_t done, left;   /* decided; could not be, and stay held */
+    const char *trouble;   /* why the last of those could not; "" */
+    bool is_running, was_stopped;
+    int64_t began_ms, ended_ms; /* ended: 0 while it runs */
+};
+bool engine_look_recovery(const struct engine *engine, struct recovery_view *view); /* the last one; false: none yet */
 
 #endif

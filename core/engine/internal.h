@@ -15,10 +15,12 @@ struct engine {
     size_t connection_count;
     struct flow **flows; /* in order of names */
     size_t flow_count;
-    struct rulebook rules; /* live */
-    uint64_t audit_last;   /* number of the newest audit row */
-    struct map gates;      /* key of its row -> struct gate_row, owned: as last decided */
-    struct map settling;   /* numbers (8 bytes) of held things that are just taken back or discarded */
+    struct rulebook rules;     /* live */
+    uint64_t audit_last;       /* number of the newest audit row */
+    struct map gates;          /* key of its row -> struct gate_row, owned: as last decided */
+    struct map settling;       /* numbers (8 bytes) of held things about which somebody decides just now */
+    struct recovery *recovery; /* of all that match a filter: the last one; NULL: none yet */
+    uv_timer_t recovery_timer;
 
     struct deploy *deploys; /* the first is under way, the others wait */
     struct watch *watch;    /* NULL: the folders are not watched */
@@ -53,6 +55,16 @@ struct release *release_restore(struct engine *engine, enum release_kind kind, c
 void audit_write(struct engine *engine, struct change *change, const struct author *author, const char *what,
                  const char *subject, const char *text);
 void engine_load_released(struct engine *engine); /* rules and flows that the store has */
+
+/* held.c: puts the decision about the row into the change; once that is on disk, held_settled and held_wake. */
+bool held_settle(struct engine *engine, struct change *change, uint64_t number, struct slice row,
+                 enum held_decision decision, const struct author *author, struct err *err);
+bool held_is_settling(struct engine *engine, uint64_t number);
+void held_settled(struct engine *engine, uint64_t number);
+void held_wake(struct engine *engine);
+
+/* recovery.c */
+void recovery_free(struct engine *engine);
 
 /* deploy.c */
 void deploy_stop(struct engine *engine); /* ends the one under way, drops the others */
