@@ -141,6 +141,12 @@ void store_key_add(struct store_key *key, struct slice part)
     key->size += part.size;
 }
 
+void store_key_set(struct store_key *key, struct slice bytes)
+{
+    key->size = 0;
+    store_key_add(key, bytes);
+}
+
 void store_key_add_text(struct store_key *key, const char *part)
 {
     store_key_add(key, (struct slice){part, strlen(part) + 1});

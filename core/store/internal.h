@@ -2,9 +2,10 @@
 #ifndef HEADGATE_STORE_INTERNAL_H
 #define HEADGATE_STORE_INTERNAL_H
 
+#include "core/store/environment.h"
 #include "core/store/store.h"
+#include "core/store/tables.h"
 
-#include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -33,16 +34,18 @@ struct note {
     size_t map_bytes;       /* NOTE_GROW: wanted */
 };
 
+/* How far the sweeper is in a table. */
+struct sweep {
+    struct store_key from; /* where it goes on */
+    int64_t early_ms;      /* rows go so long before they expire, because the table has more than its share */
+};
+
 struct store {
-    char *folder;        /* DATA */
-    int lock_fd;         /* of DATA/lock: one daemon a folder */
+    struct environment env;
     int64_t limit_bytes; /* sources pause at 90 % of it */
     int64_t slack_bytes; /* the map may grow so far above the limit */
     void (*on_state)(void *context, enum store_state state, const char *why);
     void *context;
-
-    MDB_env *env;
-    MDB_dbi tables[TABLE_COUNT];
 
     /* loop thread */
     uv_async_t notes_arrived; /* wakes the loop for `notes` */
@@ -67,16 +70,36 @@ struct store {
     _Atomic bool is_closing;    /* the store thread waits for room no more */
 
     /* store thread */
-    size_t map_bytes;                         /* size of the map now */
-    struct store_key sweep_from[TABLE_COUNT]; /* where the sweeper goes on */
-    int64_t swept_ns;                         /* when it last looked */
-    enum store_state told;                    /* the state last told to the loop */
+    size_t map_bytes; /* size of the map now */
+    struct sweep sweeps[TABLE_COUNT];
+    int64_t sweep_due_ns;  /* when the sweeper looks again */
+    uint64_t sampled_hour; /* since 1970, of the newest sample */
+    enum store_state told; /* the state last told to the loop */
 };
 
-void *store_thread(void *store);              /* writer.c */
-bool sweep_is_due(const struct store *store); /* sweep.c */
-void sweep_if_due(struct store *store);
-void store_tell(struct store *store, struct note *note); /* writer.c */
+/* upgrade.c: is it of a schema that we know?  A new store gets ours. */
+bool schema_check(struct environment *env, MDB_txn *txn, struct err *err);
+
+void store_grow_if_wanted(struct store *store); /* store.c */
+
+/* writer.c */
+void *store_thread(void *store);
+void store_tell(struct store *store, struct note *note);
+
+void sweep_if_due(struct store *store); /* sweep.c */
+
+/* sizes.c */
+int64_t txn_used_bytes(MDB_txn *txn, int64_t *free_bytes);
+void sample_if_due(struct store *store, int64_t used_bytes);
+
+/* reader.c */
+void txn_scan(MDB_txn *txn, MDB_dbi table, struct slice prefix, struct slice from,
+              bool (*each)(void *context, struct slice key, struct slice value), void *context);
+
+/* picture.c */
+struct picture *picture_of_environment(struct environment *env, struct err *err); /* of a store at rest */
+MDB_txn *picture_txn(struct picture *picture);
+MDB_dbi picture_table(struct picture *picture, enum table table);
 
 static inline MDB_val to_val(struct slice slice)
 {

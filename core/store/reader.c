@@ -1,4 +1,4 @@
-/* reader.c - looking into the store: the loop thread's own read transaction, and pictures
+/* reader.c - looking into the store: the loop thread's own read transaction
  *
  * The loop thread renews its transaction at the first look after a wait or a commit and lets it
  * go before it waits: a reader that stays makes the file grow. */
@@ -6,9 +6,6 @@
 
 #include <endian.h>
 #include <stdlib.h>
-
-MDB_txn *picture_txn(struct picture *picture);
-MDB_dbi picture_table(struct picture *picture, enum table table);
 
 static MDB_txn *live_reader(struct store *store)
 {
@@ -30,7 +27,7 @@ void store_refresh(struct store *store)
 bool store_get(struct store *store, enum table table, struct slice key, struct slice *value)
 {
     MDB_val k = to_val(key), v;
-    if (key.size == 0 || key.size > STORE_KEY_MAX || mdb_get(live_reader(store), store->tables[table], &k, &v) != 0)
+    if (key.size == 0 || key.size > STORE_KEY_MAX || mdb_get(live_reader(store), store->env.tables[table], &k, &v) != 0)
         return false;
     *value = from_val(v);
     return true;
@@ -52,8 +49,8 @@ static bool begins_with(MDB_val key, struct slice prefix)
     return key.mv_size >= prefix.size && (prefix.size == 0 || memcmp(key.mv_data, prefix.data, prefix.size) == 0);
 }
 
-static void scan(MDB_txn *txn, MDB_dbi table, struct slice prefix, struct slice from,
-                 bool (*each)(void *context, struct slice key, struct slice value), void *context)
+void txn_scan(MDB_txn *txn, MDB_dbi table, struct slice prefix, struct slice from,
+              bool (*each)(void *context, struct slice key, struct slice value), void *context)
 {
     MDB_cursor *cursor;
     if (mdb_cursor_open(txn, table, &cursor) != 0)
@@ -68,19 +65,13 @@ static void scan(MDB_txn *txn, MDB_dbi table, struct slice prefix, struct slice 
 void store_scan(struct store *store, enum table table, struct slice prefix, struct slice from,
                 bool (*each)(void *context, struct slice key, struct slice value), void *context)
 {
-    scan(live_reader(store), store->tables[table], prefix, from, each, context);
-}
-
-void picture_scan(struct picture *picture, enum table table, struct slice prefix,
-                  bool (*each)(void *context, struct slice key, struct slice value), void *context)
-{
-    scan(picture_txn(picture), picture_table(picture, table), prefix, SLICE_NONE, each, context);
+    txn_scan(live_reader(store), store->env.tables[table], prefix, from, each, context);
 }
 
 bool store_last(struct store *store, enum table table, struct slice prefix, struct slice *key)
 {
     MDB_cursor *cursor;
-    if (mdb_cursor_open(live_reader(store), store->tables[table], &cursor) != 0)
+    if (mdb_cursor_open(live_reader(store), store->env.tables[table], &cursor) != 0)
         return false;
     /* Behind the last possible key of the prefix, then one back. */
     struct store_key beyond = STORE_KEY_INIT;

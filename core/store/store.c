@@ -1,118 +1,14 @@
 /* store.c - opening, closing, and the loop thread's side of the store; the writer is in writer.c */
 #include "core/store/store.h"
 
-#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/store/internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define FIRST_MAP_BYTES ((size_t)16 << 20)
 #define SLACK_BYTES                                                                                                    \
     ((int64_t)1 << 30) /* address space; what fills it is bounded by what sources deliver unacknowledged */
-
-static const char *const table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",         [TABLE_RELEASES] = "releases", [TABLE_GATES] = "gates", [TABLE_AUDIT] = "audit",
-    [TABLE_SOURCES] = "sources",   [TABLE_INBOX] = "inbox",       [TABLE_SEEN] = "seen",   [TABLE_OUTBOX] = "outbox",
-    [TABLE_ATTEMPTS] = "attempts", [TABLE_RECEIPTS] = "receipts", [TABLE_SENT] = "sent",   [TABLE_HELD] = "held",
-    [TABLE_TRAILS] = "trails",     [TABLE_COUNTERS] = "counters"};
-
-/* The lock is a file of our own, outside of LMDB's folder: closing LMDB's own files would drop LMDB's locks. */
-static bool take_lock(struct store *store, enum store_failure *failure, struct err *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/lock", store->folder);
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
-        return err_set(err, "%s: %s", path, strerror(errno));
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        char pid[32] = "";
-        ssize_t size = read(store->lock_fd, pid, sizeof pid - 1);
-        pid[size > 0 ? size : 0] = '\0';
-        *failure = STORE_IN_USE;
-        return err_set(err,
-                       "%s: another headgate%s%s uses this data folder; stop it first, or give this one a folder of "
-                       "its own (`data:` in headgate.yaml)",
-                       store->folder, pid[0] ? " with process id " : "", pid);
-    }
-    if (ftruncate(store->lock_fd, 0) != 0 || dprintf(store->lock_fd, "%d", (int)getpid()) < 0)
-        log_debug("store: %s: cannot note the process id", path);
-    return true;
-}
-
-static bool check_schema(struct store *store, MDB_txn *txn, struct err *err)
-{
-    MDB_val key = to_val(slice_of("schema")), value;
-    int status = mdb_get(txn, store->tables[TABLE_META], &key, &value);
-    if (status == MDB_NOTFOUND) {
-        value = to_val(slice_of(STORE_SCHEMA));
-        status = mdb_put(txn, store->tables[TABLE_META], &key, &value, 0);
-        return status == 0 || err_set(err, "%s", mdb_strerror(status));
-    }
-    if (status != 0)
-        return err_set(err, "%s", mdb_strerror(status));
-    return slice_is(from_val(value), STORE_SCHEMA)
-           || err_set(err,
-                      "it was written with schema %.*s, this headgate knows schema " STORE_SCHEMA
-                      "; run the version that wrote it, or a newer one",
-                      SLICE_ARG(from_val(value)));
-}
-
-static bool open_tables(struct store *store, struct err *err)
-{
-    MDB_txn *txn;
-    int status = mdb_txn_begin(store->env, NULL, 0, &txn);
-    if (status != 0)
-        return err_set(err, "%s", mdb_strerror(status));
-    for (int i = 0; i < TABLE_COUNT && status == 0; i++)
-        status = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &store->tables[i]);
-    if (status != 0 || !check_schema(store, txn, err)) {
-        mdb_txn_abort(txn);
-        return status == 0 ? false : err_set(err, "%s", mdb_strerror(status));
-    }
-    status = mdb_txn_commit(txn);
-    return status == 0 || err_set(err, "%s", mdb_strerror(status));
-}
-
-static bool open_environment(struct store *store, struct err *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/store/data.mdb", store->folder);
-    struct stat about = {.st_size = 0};
-    stat(path, &about); /* where there is none yet, the size stays 0 */
-    snprintf(path, sizeof path, "%s/store", store->folder);
-    if (!file_make_folder(path, err))
-        return false;
-
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    store->map_bytes = FIRST_MAP_BYTES;
-    while (store->map_bytes < (size_t)about.st_size + FIRST_MAP_BYTES / 2)
-        store->map_bytes *= 2;
-    store->limit_bytes = (store->limit_bytes + (int64_t)page - 1) / (int64_t)page * (int64_t)page;
-
-    int status = mdb_env_create(&store->env);
-    if (status == 0)
-        status = mdb_env_set_mapsize(store->env, store->map_bytes);
-    if (status == 0)
-        status = mdb_env_set_maxdbs(store->env, TABLE_COUNT);
-    /* No MDB_WRITEMAP: with it a full disk is a SIGBUS, without it an error that we can wait out. */
-    if (status == 0)
-        status = mdb_env_open(store->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
-    int dead = 0;
-    if (status == 0)
-        status = mdb_reader_check(store->env, &dead);
-    if (status != 0)
-        return err_set(err, "%s", mdb_strerror(status));
-    if (dead)
-        log_info("store: cleared %d stale readers", dead);
-    return open_tables(store, err);
-}
 
 /* ---- what the store thread tells -------------------------------------------------------- */
 
@@ -128,12 +24,12 @@ static void run_done(struct store *store, struct mail *changes)
     }
 }
 
-static void grow_if_wanted(struct store *store)
+void store_grow_if_wanted(struct store *store)
 {
     if (!store->grow_to || store->pictures)
         return;
     store_refresh(store);
-    int status = mdb_env_set_mapsize(store->env, store->grow_to);
+    int status = mdb_env_set_mapsize(store->env.mdb, store->grow_to);
     if (status != 0)
         log_error("store: cannot enlarge the map to %zu bytes: %s", store->grow_to, mdb_strerror(status));
     else
@@ -155,7 +51,7 @@ static void handle_note(struct store *store, struct note *note)
         break;
     case NOTE_GROW:
         store->grow_to = note->map_bytes;
-        grow_if_wanted(store);
+        store_grow_if_wanted(store);
         break;
     case NOTE_ENDED: store->has_ended = true; break;
     }
@@ -196,24 +92,24 @@ static void free_store(struct store *store)
 {
     if (store->reader)
         mdb_txn_abort(store->reader);
-    if (store->env)
-        mdb_env_close(store->env);
-    if (store->lock_fd >= 0)
-        close(store->lock_fd);
+    environment_close(&store->env);
     mailbox_clear(&store->changes);
     mailbox_clear(&store->notes);
-    free(store->folder);
     free(store);
     change_clear_spare();
+}
+
+static int64_t round_to_pages(int64_t limit_bytes)
+{
+    int64_t page = sysconf(_SC_PAGESIZE);
+    return ((limit_bytes < STORE_LEAST_LIMIT ? STORE_LEAST_LIMIT : limit_bytes) + page - 1) / page * page;
 }
 
 struct store *store_open(uv_loop_t *loop, const struct store_options *options, enum store_failure *failure,
                          struct err *err)
 {
     struct store *store = mem_zero(sizeof *store);
-    store->folder = mem_text(options->folder);
-    store->lock_fd = -1;
-    store->limit_bytes = options->limit_bytes < STORE_LEAST_LIMIT ? STORE_LEAST_LIMIT : options->limit_bytes;
+    store->limit_bytes = round_to_pages(options->limit_bytes);
     store->slack_bytes = options->slack_bytes ? options->slack_bytes : SLACK_BYTES;
     store->on_state = options->on_state ? options->on_state : ignore_state;
     store->context = options->context;
@@ -221,15 +117,15 @@ struct store *store_open(uv_loop_t *loop, const struct store_options *options, e
     mailbox_init(&store->notes, wake_loop, &store->notes_arrived);
     pthread_mutex_init(&store->grow_mutex, NULL);
     pthread_cond_init(&store->grown, NULL);
-    *failure = STORE_FAILED;
 
-    if (!file_make_folder(options->folder, err) || !take_lock(store, failure, err) || !open_environment(store, err)
-        || mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->reader) != 0) {
+    if (!environment_open(&store->env, options->folder, failure, err)
+        || mdb_txn_begin(store->env.mdb, NULL, MDB_RDONLY, &store->reader) != 0) {
         err_wrap(err, "store");
         free_store(store);
         return NULL;
     }
     mdb_txn_reset(store->reader);
+    store->map_bytes = store->env.map_bytes;
     uv_async_init(loop, &store->notes_arrived, on_notes);
     store->notes_arrived.data = store;
     uv_prepare_init(loop, &store->before_wait);
@@ -279,50 +175,4 @@ int64_t store_used_bytes(const struct store *store)
 void store_commit(struct store *store, struct change *change)
 {
     mailbox_put(&store->changes, &change->mail);
-}
-
-/* ---- pictures ------------------------------------------------------------------------------ */
-
-struct picture {
-    struct store *store;
-    MDB_txn *txn;
-};
-
-struct picture *picture_open(struct store *store, struct err *err)
-{
-    MDB_txn *txn;
-    int status = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
-    if (status != 0) {
-        err_set(err, "store: cannot read: %s", mdb_strerror(status));
-        return NULL;
-    }
-    struct picture *picture = mem_zero(sizeof *picture);
-    picture->store = store;
-    picture->txn = txn;
-    store->pictures++;
-    return picture;
-}
-
-void picture_close(struct picture *picture)
-{
-    struct store *store = picture->store;
-    mdb_txn_abort(picture->txn);
-    free(picture);
-    store->pictures--;
-    grow_if_wanted(store);
-}
-
-bool store_is_pictured(const struct store *store)
-{
-    return store->pictures > 0;
-}
-
-MDB_txn *picture_txn(struct picture *picture)
-{
-    return picture->txn;
-}
-
-MDB_dbi picture_table(struct picture *picture, enum table table)
-{
-    return picture->store->tables[table];
 }

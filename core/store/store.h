@@ -22,27 +22,38 @@
 #include <uv.h>
 
 /* Keys are at most 500 bytes.  In the tables marked (*) a value begins with its expiry: 8 bytes, ms since 1970, big
- * endian; the sweeper deletes the row some time after it. */
+ * endian; the sweeper deletes the row some time after it.  A new table is a line here and one in tables.c.
+ *
+ * What bounds them: the store's limit bounds all of them together, for its high-water mark pauses the sources.  What is
+ * waiting (inbox, outbox, attempts) and what needs a person (held) stays until it is settled.  What only tells of the
+ * past has an age, and the large ones of these a share of the limit too (tables.c): above it the oldest go early. Marks
+ * that keep us from doing something twice (seen, sent) never go early.  Audit and releases are for ever: people make
+ * them, they are small, and `headgate store` shows their size. */
 enum table {
     TABLE_META,     /* "schema" -> version as text */
-    TABLE_RELEASES, /* "flow" or "rule" \0 name \0 hash -> record */
-    TABLE_GATES,    /* "flow" or "rule" \0 name -> record: gate, live and previous release */
+    TABLE_RELEASES, /* "flow" or "rule" \0 name \0 hash -> record; for ever */
+    TABLE_GATES,    /* "flow" or "rule" \0 name \0 -> record: gate, live and previous release; one a name */
     TABLE_AUDIT,    /* number (8 bytes, big endian) -> record: who, when, why; for ever */
-    TABLE_SOURCES,  /* flow \0 connection -> what an adapter remembers (the queue that it declared) */
-    TABLE_INBOX,    /* flow \0 number -> record: an event that is ours now and waits to run */
-    TABLE_SEEN,   /* (*) flow \0 event id -> nothing more; ids in their own order, for what grows together lies together
-                   */
-    TABLE_OUTBOX, /* connection \0 number -> record: an effect */
-    TABLE_ATTEMPTS, /* key as in the outbox -> record: is it being sent, how often was it tried, when again */
-    TABLE_RECEIPTS, /* (*) key as it was in the outbox -> record: what became of the effect */
-    TABLE_SENT,     /* (*) effect id -> nothing more: what must not be sent twice was delivered, or refused for good */
-    TABLE_HELD,     /* number -> record: an event or effect that needs a person */
-    TABLE_TRAILS,   /* (*) event key \0 flow -> the last few trails */
-    TABLE_COUNTERS, /* name -> int64, little endian */
+    TABLE_SOURCES,  /* flow \0 connection \0 -> what an adapter remembers (the queue that it declared); one a source */
+    TABLE_INBOX,    /* flow \0 number -> record: an event that is ours now and waits to run; until it ran */
+    TABLE_SEEN,     /* (*) flow \0 event id -> nothing more; ids in their own order, for what grows together lies
+                     * together; as long as its manifest says (`remember`) */
+    TABLE_OUTBOX,   /* connection \0 number -> record: an effect; until it is settled */
+    TABLE_ATTEMPTS, /* key as in the outbox -> record: is it being sent, how often was it tried, when again; as long as
+                     * its effect */
+    TABLE_RECEIPTS, /* (*) key as it was in the outbox -> record: what became of the effect; 30 days, a fifth of the
+                     * limit */
+    TABLE_SENT,     /* (*) effect id -> nothing more: what must not be sent twice was delivered, or refused for good; 30
+                     * days */
+    TABLE_HELD,     /* number -> record: an event or effect that needs a person; until that person decided */
+    TABLE_TRAILS,   /* (*) event key \0 flow \0 -> the last few trails; 5 and 16 KiB a row, 30 days, a fifth of the
+                     * limit */
+    TABLE_COUNTERS, /* name -> int64, little endian; a few a flow and connection */
+    TABLE_SAMPLES,  /* (*) hour since 1970 -> record: how large the store was; 90 days */
     TABLE_COUNT
 };
 
-#define STORE_SCHEMA "1"
+#define STORE_SCHEMA 2 /* see upgrade.c */
 #define STORE_KEY_MAX 500
 #define STORE_LEAST_LIMIT (8 << 20) /* bytes */
 
@@ -136,6 +147,7 @@ struct store_key {
     }
 /* Appends; too long is a bug of the caller and ends the process: whoever makes keys from input checks it before. */
 void store_key_add(struct store_key *key, struct slice part);
+void store_key_set(struct store_key *key, struct slice bytes);
 void store_key_add_text(struct store_key *key, const char *part);  /* with its terminating zero */
 void store_key_add_number(struct store_key *key, uint64_t number); /* 8 bytes, big endian: sorts */
 uint64_t store_key_number(struct slice key);                       /* of the last 8 bytes */

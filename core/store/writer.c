@@ -39,7 +39,7 @@ static int flush_counters(struct store *store, MDB_txn *txn, struct counters *co
     for (size_t i = 0; i < counters->count && status == 0; i++) {
         MDB_val key = to_val(counters->list[i].name), value;
         int64_t sum = counters->list[i].difference;
-        status = mdb_get(txn, store->tables[TABLE_COUNTERS], &key, &value);
+        status = mdb_get(txn, store->env.tables[TABLE_COUNTERS], &key, &value);
         if (status == 0 && value.mv_size == 8) {
             uint64_t before;
             memcpy(&before, value.mv_data, 8);
@@ -50,7 +50,7 @@ static int flush_counters(struct store *store, MDB_txn *txn, struct counters *co
         uint64_t bytes = htole64((uint64_t)sum);
         value = (MDB_val){8, &bytes};
         if (status == 0)
-            status = mdb_put(txn, store->tables[TABLE_COUNTERS], &key, &value, 0);
+            status = mdb_put(txn, store->env.tables[TABLE_COUNTERS], &key, &value, 0);
     }
     counters->count = 0;
     return status;
@@ -80,7 +80,7 @@ static int push(struct store *store, MDB_txn *txn, const struct op *op)
     struct slice item = {op->value.data + 16, op->value.size - 16};
 
     MDB_val key = to_val(op->key), old = {0, NULL};
-    int status = mdb_get(txn, store->tables[TABLE_TRAILS], &key, &old);
+    int status = mdb_get(txn, store->env.tables[TABLE_TRAILS], &key, &old);
     if (status != 0 && status != MDB_NOTFOUND)
         return status;
     struct slice kept = old.mv_size > 8 ? (struct slice){(char *)old.mv_data + 8, old.mv_size - 8} : SLICE_NONE;
@@ -103,7 +103,7 @@ static int push(struct store *store, MDB_txn *txn, const struct op *op)
     buf_add(&row, &size, 4);
     buf_add_slice(&row, item);
     MDB_val value = {row.size, row.data};
-    status = mdb_put(txn, store->tables[TABLE_TRAILS], &key, &value, 0);
+    status = mdb_put(txn, store->env.tables[TABLE_TRAILS], &key, &value, 0);
     buf_clear(&row);
     return status;
 }
@@ -115,12 +115,12 @@ static int apply(struct store *store, MDB_txn *txn, struct change *change, struc
     for (size_t at = 0; status == 0 && op_next(buf_slice(&change->ops), &at, &op);) {
         MDB_val key = to_val(op.key), value = to_val(op.value);
         if (op.code == OP_PUT)
-            status = mdb_put(txn, store->tables[op.table], &key, &value, 0);
+            status = mdb_put(txn, store->env.tables[op.table], &key, &value, 0);
         else if (op.code == OP_COUNT)
             status = count(store, txn, counters, &op);
         else if (op.code == OP_PUSH)
             status = push(store, txn, &op);
-        else if ((status = mdb_del(txn, store->tables[op.table], &key, NULL)) == MDB_NOTFOUND)
+        else if ((status = mdb_del(txn, store->env.tables[op.table], &key, NULL)) == MDB_NOTFOUND)
             status = 0;
     }
     return status;
@@ -130,7 +130,7 @@ static int apply(struct store *store, MDB_txn *txn, struct change *change, struc
 static int write_batch(struct store *store, struct mail *batch)
 {
     MDB_txn *txn;
-    int status = mdb_txn_begin(store->env, NULL, 0, &txn);
+    int status = mdb_txn_begin(store->env.mdb, NULL, 0, &txn);
     if (status != 0)
         return status;
     struct counters counters = {.count = 0};
@@ -181,7 +181,7 @@ static bool grow(struct store *store)
         pthread_cond_wait(&store->grown, &store->grow_mutex);
     pthread_mutex_unlock(&store->grow_mutex);
     MDB_envinfo info;
-    mdb_env_info(store->env, &info);
+    mdb_env_info(store->env.mdb, &info);
     bool has_grown = info.me_mapsize > store->map_bytes; /* it may have been refused: no address space */
     store->map_bytes = info.me_mapsize;
     return has_grown;
@@ -190,25 +190,11 @@ static bool grow(struct store *store)
 static void measure(struct store *store)
 {
     MDB_txn *txn;
-    MDB_envinfo info;
-    MDB_stat stat;
-    if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != 0)
+    int64_t free_bytes;
+    if (mdb_txn_begin(store->env.mdb, NULL, MDB_RDONLY, &txn) != 0)
         return;
-    mdb_env_info(store->env, &info);
-    mdb_env_stat(store->env, &stat);
-    size_t free_pages = 0;
-    MDB_cursor *cursor;
-    if (mdb_cursor_open(txn, 0, &cursor) == 0) { /* table 0 is LMDB's list of free pages */
-        MDB_val key, value;
-        while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-            size_t pages;
-            memcpy(&pages, value.mv_data, sizeof pages);
-            free_pages += pages;
-        }
-        mdb_cursor_close(cursor);
-    }
+    int64_t used = txn_used_bytes(txn, &free_bytes);
     mdb_txn_abort(txn);
-    int64_t used = (int64_t)((info.me_last_pgno + 1 - free_pages) * stat.ms_psize);
     atomic_store(&store->used_bytes, used);
 
     int64_t high = store->limit_bytes - store->limit_bytes / 10, low = store->limit_bytes - store->limit_bytes / 5;
@@ -240,7 +226,7 @@ static bool write_until_it_holds(struct store *store, struct mail *batch)
             log_error(
                 "store: %s: cannot be written any more (%s); stopping, so that nothing is acknowledged that is not "
                 "on disk. Check the device, then start again.",
-                store->folder, mdb_strerror(status));
+                store->env.folder, mdb_strerror(status));
             _exit(74);
         }
         char why[200];
@@ -300,9 +286,11 @@ void *store_thread(void *context)
     struct store *store = context;
     bool is_last = false, gave_up = false;
     measure(store);
+    sample_if_due(store, store_used_bytes(store));
     int64_t measured_ns = clock_mono_ns();
     while (!is_last) {
-        struct mail *all = mailbox_wait(&store->changes, sweep_is_due(store) ? 0 : 1000);
+        int64_t wait_ns = store->sweep_due_ns - clock_mono_ns();
+        struct mail *all = mailbox_wait(&store->changes, wait_ns > 0 ? (int)(wait_ns / 1000000) + 1 : 0);
         while (all) {
             struct mail *batch = next_batch(store, &all, &is_last);
             if (batch && !gave_up && write_until_it_holds(store, batch)) {
@@ -315,6 +303,7 @@ void *store_thread(void *context)
         sweep_if_due(store);
         if (clock_mono_ns() - measured_ns > 1000000000) {
             measure(store);
+            sample_if_due(store, store_used_bytes(store));
             measured_ns = clock_mono_ns();
         }
     }
