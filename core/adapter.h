@@ -37,6 +37,7 @@
 struct adapter;
 struct lane;
 struct flow;
+struct webhooks;
 
 /* One configured link to an outside system.  Made and freed by core. */
 struct connection {
@@ -45,9 +46,10 @@ struct connection {
     const struct adapter *adapter;
     const struct settings *settings; /* checked against adapter->options */
     uv_loop_t *loop;
-    void *state;       /* the adapter's own, from open to close */
-    bool is_open;      /* core's: between open and close */
-    struct lane *lane; /* core's */
+    struct webhooks *webhooks; /* the node's listener (core/net/webhooks.h); NULL: headgate.yaml has none */
+    void *state;               /* the adapter's own, from open to close */
+    bool is_open;              /* core's: between open and close */
+    struct lane *lane;         /* core's */
 };
 
 enum connection_state { CONNECTION_IDLE, CONNECTION_UP, CONNECTION_DOWN };
@@ -198,6 +200,8 @@ struct adapter {
     const struct option *source_options; /* keys below the connection in a flow's `on:`; NULL: no events come from it */
     const struct verb *verbs;            /* ends with name NULL; NULL: none */
     const struct query *queries;         /* ends with name NULL; NULL: none */
+    bool stays_open;                     /* its sources listen even while nothing may run (the gate is closed, the store
+                                            is full): what comes then is put back at once, so the far side hears why */
     unsigned concurrency;                /* deliveries under way at once, unless the connection says `concurrency` */
 
     bool (*open)(struct connection *connection, struct err *err); /* must not wait for the far side */

@@ -10,7 +10,7 @@
 
 #include "core/base/file.h"
 #include "core/base/nearest.h"
-#include "core/config/yaml.h"
+#include "core/config/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -262,11 +262,10 @@ static char *absolute(const char *folder, const char *path)
 
 static bool read_node(struct loading *loading, const struct yaml *root)
 {
-    static const char *const elsewhere[] = {"admin", "store", "connections", NULL};
+    static const char *const elsewhere[] = {"admin", "webhooks", "store", "connections", NULL};
     struct config *config = loading->config;
     struct settings *node = settings_new(node_options);
-    bool ok = is_for_later(loading, root, "webhooks", "webhooks")
-              && yaml_settings(root, node_options, elsewhere, config->folder, true, node, loading->err);
+    bool ok = yaml_settings(root, node_options, elsewhere, config->folder, true, node, loading->err);
     if (ok) {
         config->environment = mem_text(settings_text(node, "environment"));
         config->data = absolute(config->folder, settings_text(node, "data"));
@@ -336,7 +335,7 @@ struct config *config_load_with(const char *path, const struct adapter *const *k
 
     bool ok = find_place(path, config, err) && file_read(path, &source, err)
               && (root = yaml_parse(path, buf_slice(&source), err)) != NULL && read_node(&loading, root)
-              && read_admin(&loading, root) && read_store(&loading, root)
+              && read_admin(&loading, root) && config_read_webhooks(config, root, err) && read_store(&loading, root)
               && read_connections(&loading, yaml_get(root, "connections"));
 
     yaml_tree_free(root);
@@ -372,6 +371,7 @@ void config_free(struct config *config)
     free(config->flows);
     free(config->rules);
     free(config->admin_socket);
+    free(config->webhooks_host);
     free(config);
 }
 

@@ -18,12 +18,15 @@ struct config_connection {
 };
 
 struct config {
-    char *path, *folder; /* of headgate.yaml; relative paths in it are relative to its folder */
-    char *environment;   /* required */
-    char *data;          /* absolute; required */
-    char *flows, *rules; /* absolute folders */
-    char *admin_socket;  /* absolute; default: DATA/admin.sock; fits into a sockaddr_un */
-    int64_t store_limit; /* bytes the store may use: `store: {limit: 64GiB}`; at least 8 MiB */
+    char *path, *folder;    /* of headgate.yaml; relative paths in it are relative to its folder */
+    char *environment;      /* required */
+    char *data;             /* absolute; required */
+    char *flows, *rules;    /* absolute folders */
+    char *admin_socket;     /* absolute; default: DATA/admin.sock; fits into a sockaddr_un */
+    char *webhooks_host;    /* `webhooks: {listen: "127.0.0.1:8281"}`; NULL: none are listened for */
+    int webhooks_port;      /* 0: any free one */
+    int64_t webhooks_limit; /* bytes of a body */
+    int64_t store_limit;    /* bytes the store may use: `store: {limit: 64GiB}`; at least 8 MiB */
     struct config_connection *connections;
 };
 

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/engine/books.h"
 #include "core/engine/internal.h"
+#include "core/net/webhooks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
                                       .environment = engine->config->environment,
                                       .adapter = from->adapter,
                                       .settings = from->settings,
-                                      .loop = engine->loop};
+                                      .loop = engine->loop,
+                                      .webhooks = engine->webhooks};
     struct lane_options options = lane_options_of(from);
     lane_open(engine->store, &engine->held, connection, &options);
     if (from->is_elsewhere) {
@@ -55,6 +57,22 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
     connection->is_open = from->adapter->open(connection, err);
     lane_start(connection->lane);
     return connection->is_open || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);
+}
+
+static bool open_webhooks(struct engine *engine, struct err *err)
+{
+    const struct config *config = engine->config;
+    if (!config->webhooks_host)
+        return true;
+    engine->webhooks = webhooks_open(engine->loop,
+                                     &(struct webhooks_options){.host = config->webhooks_host,
+                                                                .port = config->webhooks_port,
+                                                                .body_limit = (size_t)config->webhooks_limit},
+                                     err);
+    if (!engine->webhooks)
+        return err_wrap(err, "%s: webhooks", config->path);
+    log_info("webhooks: listening on %s, port %d", config->webhooks_host, webhooks_port(engine->webhooks));
+    return true;
 }
 
 static bool open_connections(struct engine *engine, struct err *err)
@@ -223,7 +241,7 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
     engine->stop_timer.data = engine;
     uv_timer_init(loop, &engine->recovery_timer);
     engine->recovery_timer.data = engine;
-    if (!open_connections(engine, err)) {
+    if (!open_webhooks(engine, err) || !open_connections(engine, err)) {
         *exit_code = 78;
         engine->on_stopped = NULL;
         close_all(engine);
@@ -274,6 +292,7 @@ static void close_all(struct engine *engine)
             connection->adapter->close(connection);
         connection->is_open = false;
     }
+    webhooks_close(engine->webhooks);
     store_close(engine->store);
     for (size_t i = 0; i < engine->flow_count; i++)
         flow_free(engine->flows[i]);

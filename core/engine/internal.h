@@ -11,6 +11,7 @@ struct engine {
     struct store *store;
     struct held_numbers held;
     struct flow_context flows_context;
+    struct webhooks *webhooks;      /* NULL: none are listened for */
     struct connection *connections; /* as many as the configuration has, in its order */
     size_t connection_count;
     struct flow **flows; /* in order of names */

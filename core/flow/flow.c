@@ -103,9 +103,10 @@ void flow_adjust(struct flow *flow)
     for (struct flow_source *source = flow->sources; source; source = source->next) {
         if (source->is_retired)
             continue;
-        if (wants && !source->is_listening)
+        bool stays_open = flow->live && source->source.connection->adapter->stays_open;
+        if ((wants || stays_open) && !source->is_listening)
             start_listening(source);
-        else if (!wants)
+        else if (!wants && !stays_open)
             silence(source);
     }
     flow->is_woken = true;

@@ -148,10 +148,10 @@ TEST(what_the_node_must_know_is_asked_for)
     is_wrong(
         "environment: x\ndata: y\nflow: z\n",
         "headgate.yaml:3:1: unknown key \"flow\"; did you mean \"flows\"? (allowed: environment, data, flows, rules, "
-        "admin, store, connections)");
+        "admin, webhooks, store, connections)");
     is_wrong("just a text",
              "headgate.yaml:1:1: found a text; expected a map of `key: value`; allowed keys: environment, "
-             "data, flows, rules, admin, store, connections");
+             "data, flows, rules, admin, webhooks, store, connections");
     is_wrong(NODE "store: {limit: 1MiB}\n", "headgate.yaml:3:16: limit: found 1MiB; allowed is from 8MiB to 16384GiB");
     is_wrong(NODE "store: 64GiB\n",
              "headgate.yaml:3:8: found a text; expected a map of `key: value`; allowed keys: limit");
@@ -159,12 +159,35 @@ TEST(what_the_node_must_know_is_asked_for)
 
 TEST(a_key_of_a_later_version_is_refused_as_such)
 {
-    is_wrong(NODE "webhooks: {listen: \"127.0.0.1:8281\"}\n",
-             "headgate.yaml:3:1: webhooks: this version of Headgate does not have it yet; leave it out");
     is_wrong(NODE "admin: {socket: /run/x, listen: \"127.0.0.1:8280\"}\n",
              "headgate.yaml:3:25: admin.listen: this version of Headgate does not have it yet; leave it out");
     is_wrong(NODE "admin:\n  tokens: /etc/headgate/tokens.yaml\n",
              "headgate.yaml:4:3: admin.tokens: this version of Headgate does not have it yet; leave it out");
+}
+
+TEST(webhooks_are_listened_for_at_a_stated_host_and_port)
+{
+    static const char help[] = "expected host and port, such as \"127.0.0.1:8281\" or \"[::1]:8281\"";
+    struct config *config = load(NODE "webhooks: {listen: \"[::1]:8281\", limit: 64KiB}\n");
+    if (!config)
+        fail_msg("%s", why.text);
+    assert_string_equal(config->webhooks_host, "::1");
+    assert_int_equal(config->webhooks_port, 8281);
+    assert_int_equal(config->webhooks_limit, 65536);
+    config_free(config);
+    config = load(NODE);
+    assert_null(config->webhooks_host);
+    config_free(config);
+    static const char *const wrong[] = {"8281", ":8281", "127.0.0.1", "::1:8281", "[::1:8281", "a b:1", "http://a:1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char source[200], expected[300];
+        snprintf(source, sizeof source, NODE "webhooks: {listen: \"%s\"}\n", wrong[i]);
+        snprintf(expected, sizeof expected, "headgate.yaml:3:20: listen: %s", help);
+        is_wrong(source, expected);
+    }
+    is_wrong(NODE "webhooks: {listen: \"localhost:65536\"}\n",
+             "headgate.yaml:3:20: listen: the port is a number from 0 (any free one) to 65535; expected host and port, "
+             "such as \"127.0.0.1:8281\" or \"[::1]:8281\"");
 }
 
 TEST(a_socket_path_that_no_socket_can_have_is_refused)

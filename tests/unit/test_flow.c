@@ -198,6 +198,24 @@ TEST(off_holds_by_putting_back_and_drop_counts)
     flow_close();
 }
 
+TEST(a_source_that_stays_open_hears_that_the_gate_is_closed)
+{
+    struct adapter open_adapter = fake;
+    open_adapter.stays_open = true;
+    config_open();
+    kit_open();
+    kit.connections[1].adapter = &open_adapter;
+    make_flow(instance_of(MANIFEST, FLOW(TELL)));
+    flow_set_gate(flow, false);
+    assert_int_equal(kit.silenced, 0);
+    arrive_id(1, "a", "k");
+    assert_true(was_returned(1));
+    flow_set_gate(flow, true);
+    arrive_id(2, "a", "k");
+    expect_acks(1);
+    flow_close();
+}
+
 TEST(events_of_one_key_run_one_after_another_and_others_pass)
 {
     flow_open(MANIFEST, FLOW(LOOK_UP));
