@@ -126,6 +126,14 @@ struct verb {
     const char *summary;         /* one line for `headgate adapters` and the editor types */
     const struct option *fields; /* what the table in Lua may say */
     bool is_idempotent;          /* sending it twice is the same as once */
+    /* The field that names the person whom it reaches, in what the flow says and in what is stored.  NULL: it reaches
+     * nobody in particular.  Else core can keep a list of recipients who are not written to any more. */
+    const char *recipient_field;
+    /* The field that names the job in whose course it is asked for: then one recipient gets one of them, for ever, and
+     * `recipient_field` may be a list of recipients.  NULL: there is no such thing. */
+    const char *campaign_field;
+    /* Adds the form under which a recipient is recognised again.  False: it is none.  NULL: as it is written. */
+    bool (*canonical)(struct slice recipient, struct buf *out, struct err *err);
     /* Checks and builds what is stored, from ask->fields into `out` (a record): so that every attempt sends the
      * same bytes.  An error fails the flow's step.  NULL: the fields are stored as they are. */
     bool (*prepare)(const struct ask *ask, struct buf *out, struct err *err);
@@ -150,6 +158,8 @@ void delivery_done(struct delivery *delivery, const char *format, ...) __attribu
 void delivery_later(struct delivery *delivery, int64_t wait_ms, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void delivery_never(struct delivery *delivery, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As never; and nothing is to be sent to this recipient any more: there is none of that name, say. */
+void delivery_never_again(struct delivery *delivery, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void delivery_unknown(struct delivery *delivery, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- reads: a run waits for the answer --------------------------------------------------- */

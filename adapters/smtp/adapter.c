@@ -242,7 +242,12 @@ static void answer(struct mailer *mailer, struct delivery *delivery, const struc
     switch (verdict.kind) {
     case SMTP_DONE: delivery_done(delivery, "%s", verdict.words); break;
     case SMTP_LATER: delivery_later(delivery, verdict.wait_ms, "%s", verdict.words); break;
-    case SMTP_NEVER: delivery_never(delivery, "%s", verdict.words); break;
+    case SMTP_NEVER:
+        if (verdict.is_dead)
+            delivery_never_again(delivery, "%s", verdict.words);
+        else
+            delivery_never(delivery, "%s", verdict.words);
+        break;
     case SMTP_UNKNOWN: delivery_unknown(delivery, "%s", verdict.words); break;
     }
 }
@@ -298,6 +303,9 @@ static const struct verb verbs[] = {
      .summary = "send one mail to one person",
      .fields = smtp_compose_fields,
      .is_idempotent = false,
+     .recipient_field = "to",
+     .campaign_field = "campaign",
+     .canonical = smtp_address_canonical,
      .prepare = smtp_compose},
     {.name = NULL},
 };

@@ -120,9 +120,7 @@ struct slice smtp_address_domain(const char *address)
     return slice_of(strrchr(address, '@') + 1);
 }
 
-/* ---- with a display name ---------------------------------------------------------------- */
-
-static struct slice trim(struct slice text)
+struct slice smtp_address_trim(struct slice text)
 {
     while (text.size && text.data[0] == ' ') {
         text.data++;
@@ -132,6 +130,23 @@ static struct slice trim(struct slice text)
         text.size--;
     return text;
 }
+
+/* To the letter, what stands before the @ may differ in case (RFC 5321, 2.4).  No host is known that gives ada@ and
+ * Ada@ to two people, while the same person stands in two lists in both ways: so that they get one mail, not two, both
+ * are the same here.  The mail itself goes to the address as it was written. */
+bool smtp_address_canonical(struct slice address, struct buf *out, struct err *err)
+{
+    address = smtp_address_trim(address);
+    if (!smtp_address_check(address, err))
+        return false;
+    for (size_t i = 0; i < address.size; i++) {
+        char c = address.data[i];
+        buf_add_char(out, (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c));
+    }
+    return !out->is_over;
+}
+
+/* ---- with a display name ---------------------------------------------------------------- */
 
 /* The display name without its quotes, into mailbox->name. */
 static bool take_name(struct slice text, struct smtp_mailbox *mailbox, struct err *err)
@@ -158,7 +173,7 @@ static bool parse(struct slice text, struct smtp_mailbox *mailbox, struct err *e
 {
     if (!smtp_address_check_value(text, err))
         return false;
-    text = trim(text);
+    text = smtp_address_trim(text);
     struct slice address = text;
     mailbox->name[0] = '\0';
     if (text.size && text.data[text.size - 1] == '>') {
@@ -166,7 +181,7 @@ static bool parse(struct slice text, struct smtp_mailbox *mailbox, struct err *e
         if (!open)
             return err_set(err, "there is a `>` without a `<`");
         address = (struct slice){open + 1, text.size - 2 - (size_t)(open - text.data)};
-        if (!take_name(trim((struct slice){text.data, (size_t)(open - text.data)}), mailbox, err))
+        if (!take_name(smtp_address_trim((struct slice){text.data, (size_t)(open - text.data)}), mailbox, err))
             return false;
     }
     if (!smtp_address_check(address, err))

@@ -2,6 +2,7 @@
 #ifndef HEADGATE_SMTP_ADDRESS_H
 #define HEADGATE_SMTP_ADDRESS_H
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/slice.h"
 
@@ -17,6 +18,9 @@ struct smtp_mailbox {
 
 /* "ada@example.net", nothing around it. */
 bool smtp_address_check(struct slice address, struct err *err);
+/* Adds the form under which an address is recognised again: lower case, also before the @, no spaces around it. */
+bool smtp_address_canonical(struct slice address, struct buf *out, struct err *err);
+struct slice smtp_address_trim(struct slice text); /* without the spaces around it */
 /* "Support <support@example.com>", "\"Support, Berlin\" <..>" or the bare address. */
 bool smtp_address_parse(struct slice text, struct smtp_mailbox *mailbox, struct err *err);
 /* "relay.example.com": letters, digits, hyphens and dots. */

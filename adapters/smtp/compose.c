@@ -23,6 +23,11 @@
 
 const struct option smtp_compose_fields[] = {
     {.name = "to", .kind = OPTION_TEXT, .is_required = true, .help = "the one recipient's address: ada@example.net"},
+    {.name = "campaign",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = 100,
+     .help = "name of the job in whose course it is sent: one campaign writes to one address once, for ever"},
     {.name = "template",
      .kind = OPTION_TEXT,
      .most = 64,
@@ -221,7 +226,7 @@ static bool take_mailbox(const char *field, struct slice text, struct smtp_mailb
 static bool take_addresses(struct composition *c, struct err *err)
 {
     const struct ask *ask = c->ask;
-    struct slice to = record_get(ask->fields, "to");
+    struct slice to = smtp_address_trim(record_get(ask->fields, "to"));
     if (!smtp_address_check(to, err))
         return err_wrap(err, "`to`");
     memcpy(c->to, to.data, to.size);

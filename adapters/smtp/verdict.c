@@ -11,7 +11,7 @@
  *     2xx to the dot             done
  *     4xx                        later: greylisting, limits, a full disk
  *     421                        later: this connection is over; not about the mail
- *     5xx to MAIL .. dot         never: about this mail
+ *     5xx to MAIL .. dot         never: about this mail; with 5.1.1 and its like: about every mail to this mailbox
  *     4xx, 5xx before MAIL       later, and the whole connection waits: about us
  *     530, 534, 535, 538         the same, anywhere: credentials.  (A storm of 535 locks accounts.)
  *     500-504, 555               the same, and an alarm: we said something the server does not know
@@ -104,6 +104,17 @@ static void judge_exceeded(const struct smtp_outcome *o, int64_t age_ms, struct 
     verdict->wait_ms = WAIT_FULL_MS;
 }
 
+/* Codes that say of the mailbox itself, for good: unknown, not an address, moved away, its domain takes no mail,
+ * disabled. Not 5.1.2 (no such domain): a resolver in trouble says it of everybody. */
+static bool is_dead_mailbox(const struct smtp_outcome *o)
+{
+    static const int dead[][2] = {{1, 1}, {1, 3}, {1, 6}, {1, 10}, {2, 1}};
+    for (size_t i = 0; i < sizeof dead / sizeof *dead; i++)
+        if (o->phase >= SMTP_PHASE_RCPT && is_enhanced(o, dead[i][0], dead[i][1]))
+            return true;
+    return false;
+}
+
 static void judge_refused(const struct smtp_outcome *o, int64_t age_ms, struct smtp_verdict *verdict)
 {
     bool is_about_us = o->code == 530 || o->code == 534 || o->code == 535 || o->code == 538;
@@ -123,6 +134,7 @@ static void judge_refused(const struct smtp_outcome *o, int64_t age_ms, struct s
         judge_exceeded(o, age_ms, verdict);
     } else {
         set_reply(verdict, SMTP_NEVER, o, "");
+        verdict->is_dead = is_dead_mailbox(o);
     }
 }
 

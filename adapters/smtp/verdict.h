@@ -38,6 +38,7 @@ struct smtp_verdict {
     int64_t wait_ms;                 /* later: this mail; 0: core's backoff */
     int64_t pause_ms;                /* > 0: no mail goes to this server for so long */
     bool is_down;                    /* the connection is not usable as it is */
+    bool is_dead;                    /* never: there is no such mailbox, and no other mail will find one */
     bool is_alarm;                   /* our protocol error: a programmer must look */
     char words[SMTP_TEXT_MAX + 400]; /* for a person */
 };

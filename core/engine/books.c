@@ -102,6 +102,7 @@ void books_read(struct picture *picture, struct books *books)
     picture_scan(picture, TABLE_COUNTERS, SLICE_NONE, read_counter, books);
     picture_scan(picture, TABLE_INBOX, SLICE_NONE, read_inbox, books);
     picture_scan(picture, TABLE_OUTBOX, SLICE_NONE, read_outbox, books);
+    picture_scan(picture, TABLE_PARKED, SLICE_NONE, read_outbox, books);
     picture_scan(picture, TABLE_HELD, SLICE_NONE, read_held, books);
     for (size_t i = 0; i < books->flow_count; i++) {
         struct flow_book *f = &books->flows[i];

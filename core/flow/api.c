@@ -2,6 +2,7 @@
 #include "core/flow/api.h"
 
 #include "core/base/utf8.h"
+#include "core/campaign/campaign.h"
 #include "core/flow/run.h"
 #include "core/lua/json.h"
 
@@ -206,6 +207,30 @@ static bool prepare(struct run *run, struct asked *asked, struct slice fields, s
            && (!asked->fields.is_over || err_set(err, "it is too large"));
 }
 
+/* Whom it reaches and in whose course, as the fields say; an effect of a campaign has its name from that. */
+static bool address(struct asked *asked, struct slice fields, struct err *err)
+{
+    const struct verb *verb = asked->verb;
+    struct slice recipient = verb->recipient_field ? record_get(fields, verb->recipient_field) : SLICE_NONE;
+    struct slice campaign = verb->campaign_field ? record_get(fields, verb->campaign_field) : SLICE_NONE;
+    if (recipient.size
+        && !(verb->canonical ? verb->canonical(recipient, &asked->recipient, err)
+                             : buf_add_slice(&asked->recipient, recipient)))
+        return asked->recipient.is_over
+                   ? err_set(err, "`%s` is longer than %d bytes", verb->recipient_field, RECIPIENT_MAX)
+                   : err_wrap(err, "`%s`", verb->recipient_field);
+    if (!campaign.data)
+        return true;
+    if (!campaign_name_is_good(campaign, err))
+        return err_wrap(err, "`%s`", verb->campaign_field);
+    if (!asked->recipient.size)
+        return err_set(err, "a `%s` writes to recipients: `%s` is missing", verb->campaign_field,
+                       verb->recipient_field);
+    asked->campaign = mem_copy(campaign);
+    effect_make_campaign_id(asked->connection->name, campaign, buf_slice(&asked->recipient), asked->id);
+    return true;
+}
+
 static bool collect(struct run *run, struct connection *connection, const struct verb *verb, struct slice fields,
                     struct err *err)
 {
@@ -219,13 +244,16 @@ static bool collect(struct run *run, struct connection *connection, const struct
                             .verb = verb,
                             .step = run->step,
                             .fields = BUF_INIT(FIELDS_MAX),
-                            .as_said = BUF_INIT(FIELDS_MAX)};
+                            .as_said = BUF_INIT(FIELDS_MAX),
+                            .recipient = BUF_INIT(RECIPIENT_MAX)};
     effect_make_id(run->instance->release->name, slice_of(run->id), instance_step_name(run->instance, run->step),
                    run->position, asked->id);
     run->asked_count++;
-    if (!prepare(run, asked, fields, err)) { /* the flow may catch the error and go on: nothing of it stays */
-        buf_clear(&asked->fields);
+    if (!address(asked, fields, err) || !prepare(run, asked, fields, err)) {
+        buf_clear(&asked->fields); /* the flow may catch the error and go on: nothing of it stays */
         buf_clear(&asked->as_said);
+        buf_clear(&asked->recipient);
+        free(asked->campaign);
         run->asked_count--;
         return false;
     }

@@ -44,6 +44,14 @@ void flow_count(struct flow *flow, struct change *change, enum flow_counter coun
     change_count(change, flow->counter_keys[counter], 1);
 }
 
+static void asked_is_on_disk(struct asked *asked)
+{
+    struct lane *lane = asked->connection->lane;
+    if (asked->campaign)
+        lane_wrote(lane, slice_of(asked->campaign), buf_slice(&asked->recipient));
+    lane_wake(lane);
+}
+
 /* On disk: the source may forget the event. */
 static void on_committed(void *context)
 {
@@ -55,7 +63,7 @@ static void on_committed(void *context)
     if (job->run && job->run->id && map_get(&flow->pending, slice_of(job->run->id)) == job)
         map_remove(&flow->pending, slice_of(job->run->id));
     for (size_t i = 0; job->run && i < job->run->asked_count; i++)
-        lane_wake(job->run->asked[i].connection->lane);
+        asked_is_on_disk(&job->run->asked[i]);
     if (job->arrival)
         inbox_gone(job->arrival);
     flow->is_woken = true;
@@ -174,13 +182,16 @@ static void add_effect(struct job *job, struct change *change, struct asked *ask
                             .key = slice_of(run->key),
                             .event_id = slice_of(run->id),
                             .asked_ms = run->began_ms,
+                            .campaign = slice_of(asked->campaign),
+                            .recipient = buf_slice(&asked->recipient),
                             .fields = buf_slice(&asked->fields)};
     memcpy(effect.id, asked->id, sizeof effect.id);
     struct buf *row = &job->flow->scratch;
     buf_reset(row);
     if (!effect_encode(&effect, row))
         abort(); /* api.c bounds the fields far below */
-    asked->number = lane_add(asked->connection->lane, change, buf_slice(row));
+    asked->number = asked->campaign ? lane_add_once(asked->connection->lane, change, buf_slice(row))
+                                    : lane_add(asked->connection->lane, change, buf_slice(row));
 }
 
 static void finished(struct job *job)

@@ -42,6 +42,8 @@ static void forget_effects(struct run *run)
     for (size_t i = 0; i < run->asked_count; i++) {
         buf_clear(&run->asked[i].fields);
         buf_clear(&run->asked[i].as_said);
+        buf_clear(&run->asked[i].recipient);
+        free(run->asked[i].campaign);
     }
     run->asked_count = 0;
 }

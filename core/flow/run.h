@@ -19,6 +19,8 @@ struct asked {
     struct connection *connection;
     const struct verb *verb;
     char id[EFFECT_ID_SIZE];
+    char *campaign;       /* in whose course; NULL: of none; owned */
+    struct buf recipient; /* whom it reaches, as they are recognised; empty: nobody in particular */
     int step;
     uint64_t number;    /* in its lane's outbox, once it is there */
     struct buf fields;  /* record, as the adapter prepared it */

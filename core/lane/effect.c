@@ -10,12 +10,23 @@ bool effect_encode(const struct effect *effect, struct buf *row)
            && record_add_text(row, "step", slice_of(effect->step))
            && record_add_text(row, "verb", slice_of(effect->verb->name)) && record_add_text(row, "key", effect->key)
            && record_add_text(row, "event_id", effect->event_id)
-           && record_add_integer(row, "asked_ms", effect->asked_ms) && record_add_text(row, "fields", effect->fields);
+           && record_add_integer(row, "asked_ms", effect->asked_ms)
+           && (!effect->campaign.size || record_add_text(row, "campaign", effect->campaign))
+           && (!effect->recipient.size || record_add_text(row, "recipient", effect->recipient))
+           && record_add_text(row, "fields", effect->fields);
 }
 
 void effect_make_id(const char *flow, struct slice event_id, const char *step, unsigned position, char *id)
 {
     struct slice parts[] = {slice_of(flow), event_id, slice_of(step), {(const char *)&position, sizeof position}};
+    unsigned char digest[HASH_SIZE];
+    hash_parts(parts, sizeof parts / sizeof *parts, digest);
+    hash_hex(digest, (EFFECT_ID_SIZE - 1) / 2, id);
+}
+
+void effect_make_campaign_id(const char *connection, struct slice campaign, struct slice recipient, char *id)
+{
+    struct slice parts[] = {slice_of("campaign"), slice_of(connection), campaign, recipient};
     unsigned char digest[HASH_SIZE];
     hash_parts(parts, sizeof parts / sizeof *parts, digest);
     hash_hex(digest, (EFFECT_ID_SIZE - 1) / 2, id);

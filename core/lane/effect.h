@@ -2,11 +2,10 @@
  *
  * The row is a record and never changes; what happens to the effect is kept beside it:
  *
- *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, fields
- *     attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, text
- *     receipts  the same key         -> outcome ("delivered", "held", "retried", "refused"), id, at, attempts, text,
- *                                       held (its number there), number (of the retry)
- *     sent      id                   -> a mark for verbs that are not idempotent: they are never sent again
+ *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, campaign, recipient,
+ * fields attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, text receipts  the same key
+ * -> outcome ("delivered", "held", "retried", "refused"), id, at, attempts, text, held (its number there), number (of
+ * the retry) sent      id                   -> a mark for verbs that are not idempotent: they are never sent again
  */
 #ifndef HEADGATE_LANE_EFFECT_H
 #define HEADGATE_LANE_EFFECT_H
@@ -20,7 +19,9 @@ struct effect {
     const struct verb *verb;
     struct slice key, event_id;
     int64_t asked_ms;
-    struct slice fields; /* record, as the adapter prepared it */
+    struct slice campaign;  /* in whose course it was asked for; size 0: of none */
+    struct slice recipient; /* of a campaign: whom it reaches, in the form under which they are recognised */
+    struct slice fields;    /* record, as the adapter prepared it */
 };
 
 #define EFFECT_ROW_MAX ((size_t)64 << 20) /* bytes of an outbox row */
@@ -28,6 +29,8 @@ struct effect {
 bool effect_encode(const struct effect *effect, struct buf *row);
 /* The id follows from flow, event, step and position in the step: the same event cannot make the same effect twice. */
 void effect_make_id(const char *flow, struct slice event_id, const char *step, unsigned position, char *id);
+/* Of a campaign's effect: it follows from whom it reaches, whoever asks for it, whenever. */
+void effect_make_campaign_id(const char *connection, struct slice campaign, struct slice recipient, char *id);
 struct store_key effect_key(const char *connection, uint64_t number);
 
 #endif

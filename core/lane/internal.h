@@ -2,6 +2,7 @@
 #ifndef HEADGATE_LANE_INTERNAL_H
 #define HEADGATE_LANE_INTERNAL_H
 
+#include "core/campaign/campaign.h"
 #include "core/lane/effect.h"
 #include "core/lane/lane.h"
 #include "core/lane/window.h"
@@ -19,6 +20,7 @@ struct work {
     char id[EFFECT_ID_SIZE];
     char flow[NAME_MAX_BYTES + 1];
     char key[KEY_MAX_BYTES]; /* behind entry.key */
+    struct slice campaign;   /* in `row`, while it is loaded */
     unsigned attempts;       /* made before */
     bool is_marked;          /* a `sending` mark is on disk */
     bool has_attempts;       /* a row in `attempts` is on disk, or on its way there */
@@ -32,6 +34,7 @@ struct lane {
     struct held_numbers *held;
     struct connection *connection;
     struct lane_options options;
+    struct ledger ledger; /* of who was written to in campaigns */
     struct window window;
     uint64_t next_number; /* for the next effect that is asked for */
     uint64_t read_number; /* the window has everything below */
@@ -58,13 +61,25 @@ struct lane {
     unsigned handles;         /* that are not closed yet */
 };
 
+/* campaign.c */
+bool work_is_unwanted(struct work *work); /* it was not sent, and why is on its way to the disk */
+void work_bounce(struct work *work, const char *text);
+void campaign_enters(struct lane *lane, struct change *change, struct slice row);
+
 /* verdict.c */
+void work_counts(struct work *work, struct change *change, enum campaign_counter counter);
+void work_refuse(struct work *work, struct change *change, enum campaign_counter counter, const char *text);
+void work_leave(struct work *work, struct change *change, const char *outcome, const char *text);
+struct change *work_change(struct work *work);
+uint64_t lane_put_row(struct lane *lane, struct change *change, struct slice row, enum lane_counter counter);
+void receipt_superseded(struct lane *lane, struct change *change, uint64_t number, struct slice id, const char *text);
 void work_settled(struct work *work); /* its outcome is on disk: the key is free */
 void work_release(struct work *work);
 bool work_is_repeat(struct work *work);
 void receipt_retried(struct lane *lane, struct change *change, uint64_t number, uint64_t new_number);
 void work_supersede(struct work *work);
 void work_hold(struct work *work, const char *verdict, const char *text);
+void work_hold_in(struct work *work, struct change *change, const char *verdict, const char *text);
 void attempts_put(struct work *work, struct change *change, const char *state, const char *text);
 void lane_rest(struct lane *lane, const char *why);
 

@@ -98,6 +98,8 @@ static bool load(struct work *work, const char **why)
             copy_text(work->flow, sizeof work->flow, field.value);
         else if (slice_is(field.name, "verb"))
             work->delivery.verb = find_verb(lane->connection->adapter, field.value);
+        else if (slice_is(field.name, "campaign"))
+            work->campaign = field.value;
         else if (slice_is(field.name, "fields"))
             work->delivery.fields = field.value;
     }
@@ -156,6 +158,8 @@ static void begin(struct work *work)
         work_supersede(work);
     } else if (work->is_marked && !work->delivery.verb->is_idempotent && !lane->options.retries_unknown) {
         work_hold(work, "unknown", "the daemon stopped while this was being sent: it may have arrived");
+    } else if (work_is_unwanted(work)) {
+        return;
     } else if (work->delivery.verb->is_idempotent) {
         give(work);
     } else {
@@ -252,24 +256,25 @@ void lane_wake(struct lane *lane)
 
 /* ---- asking ---------------------------------------------------------------------------------------- */
 
-static uint64_t put_row(struct lane *lane, struct change *change, struct slice row, enum lane_counter counter)
+uint64_t lane_put_row(struct lane *lane, struct change *change, struct slice row, enum lane_counter counter)
 {
     uint64_t number = lane->next_number++;
     struct store_key key = effect_key(lane->connection->name, number);
     change_put(change, TABLE_OUTBOX, store_key_slice(&key), row);
     change_count(change, lane->counter_keys[counter], 1);
     lane->waiting++;
+    campaign_enters(lane, change, row);
     return number;
 }
 
 uint64_t lane_add(struct lane *lane, struct change *change, struct slice row)
 {
-    return put_row(lane, change, row, LANE_ASKED);
+    return lane_put_row(lane, change, row, LANE_ASKED);
 }
 
 void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number)
 {
-    receipt_retried(lane, change, number, put_row(lane, change, item, LANE_RETRIED));
+    receipt_retried(lane, change, number, lane_put_row(lane, change, item, LANE_RETRIED));
 }
 
 /* ---- opening and closing ------------------------------------------------------------------------------ */
@@ -315,6 +320,7 @@ struct lane *lane_open(struct store *store, struct held_numbers *held, struct co
     lane->allowance = 1;
     lane->scratch = (struct buf)BUF_INIT(EFFECT_ROW_MAX + 65536);
     window_init(&lane->window);
+    ledger_open(&lane->ledger, store, connection->name);
     find_place(lane);
     uv_prepare_init(connection->loop, &lane->before_wait);
     lane->before_wait.data = lane;
@@ -373,6 +379,7 @@ static void on_closed(uv_handle_t *handle)
     map_clear(&lane->window.heads);
     free(lane->window.delayed);
     buf_clear(&lane->scratch);
+    ledger_clear(&lane->ledger);
     free(lane);
 }
 

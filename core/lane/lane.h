@@ -41,6 +41,10 @@ const char *lane_refusal(const struct lane *lane);    /* why; NULL: it is not re
  * this lane ever had.  Changes must be committed in the order of these calls; from their `done`, call lane_wake. */
 uint64_t lane_add(struct lane *lane, struct change *change, struct slice row);
 void lane_wake(struct lane *lane);
+/* The same for an effect of a campaign (its row says so): only if nobody of it was written to this recipient before,
+ * else it is counted as superseded, with a receipt that says when.  From the change's `done`, call lane_wrote. */
+uint64_t lane_add_once(struct lane *lane, struct change *change, struct slice row);
+void lane_wrote(struct lane *lane, struct slice campaign, struct slice recipient); /* it is on disk */
 /* Takes the effect of a held row (its `item`, which had `number`) back into the outbox, with its old id. */
 void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number);
 /* Writes down that a person gave the effect of a held row up, and why. */

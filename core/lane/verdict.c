@@ -84,6 +84,21 @@ void lane_refuse_effect(struct lane *lane, struct change *change, struct slice h
     put_receipt(lane, change, (uint64_t)record_get_integer(held_row, "number", 0), &receipt);
     mark_sent(lane, change, id);
     change_count(change, lane->counter_keys[LANE_REFUSED], 1);
+    struct slice campaign = record_get(record_get(held_row, "item"), "campaign");
+    if (campaign.size)
+        campaign_count(change, lane->connection->name, campaign, CAMPAIGN_REFUSED, 1);
+}
+
+void receipt_superseded(struct lane *lane, struct change *change, uint64_t number, struct slice id, const char *text)
+{
+    struct receipt receipt = {.outcome = "superseded", .id = id, .text = text};
+    put_receipt(lane, change, number, &receipt);
+}
+
+void work_counts(struct work *work, struct change *change, enum campaign_counter counter)
+{
+    if (work->campaign.size)
+        campaign_count(change, work->lane->connection->name, work->campaign, counter, 1);
 }
 
 static void leave_outbox(struct work *work, struct change *change)
@@ -93,6 +108,8 @@ static void leave_outbox(struct work *work, struct change *change)
     if (work->has_attempts)
         change_delete(change, TABLE_ATTEMPTS, store_key_slice(&key));
     work->lane->waiting--;
+    if (work->campaign.size)
+        campaign_count(change, work->lane->connection->name, work->campaign, CAMPAIGN_OUTBOX, -1);
 }
 
 void attempts_put(struct work *work, struct change *change, const char *state, const char *text)
@@ -150,10 +167,9 @@ static void postpone(struct work *work, int64_t wait_ms, const char *text)
     store_commit(work->lane->store, change);
 }
 
-void work_hold(struct work *work, const char *verdict, const char *text)
+void work_hold_in(struct work *work, struct change *change, const char *verdict, const char *text)
 {
     struct lane *lane = work->lane;
-    struct change *change = change_new(on_settled, work);
     struct slice item = {work->row, 0};
     struct store_key key = effect_key(lane->connection->name, work->entry.number);
     store_get(lane->store, TABLE_OUTBOX, store_key_slice(&key), &item);
@@ -185,6 +201,33 @@ void work_hold(struct work *work, const char *verdict, const char *text)
     store_commit(lane->store, change);
 }
 
+struct change *work_change(struct work *work)
+{
+    return change_new(on_settled, work);
+}
+
+void work_hold(struct work *work, const char *verdict, const char *text)
+{
+    work_hold_in(work, work_change(work), verdict, text);
+}
+
+/* It leaves the outbox, with a receipt that says how. */
+void work_leave(struct work *work, struct change *change, const char *outcome, const char *text)
+{
+    struct receipt receipt = {.outcome = outcome, .id = slice_of(work->id), .attempts = work->attempts, .text = text};
+    leave_outbox(work, change);
+    put_receipt(work->lane, change, work->entry.number, &receipt);
+}
+
+/* It is not sent, or not again, and nobody needs to decide. */
+void work_refuse(struct work *work, struct change *change, enum campaign_counter counter, const char *text)
+{
+    work_leave(work, change, "refused", text);
+    work_counts(work, change, counter);
+    change_count(change, work->lane->counter_keys[LANE_REFUSED], 1);
+    store_commit(work->lane->store, change);
+}
+
 /* The mark of this very effect says that it was delivered, or refused for good, already: the same event came again,
  * long after it was forgotten as seen.  Where sending twice is the same as once, nobody needs to look. */
 bool work_is_repeat(struct work *work)
@@ -204,6 +247,7 @@ void work_supersede(struct work *work)
     leave_outbox(work, change);
     put_receipt(work->lane, change, work->entry.number, &receipt);
     change_count(change, work->lane->counter_keys[LANE_SUPERSEDED], 1);
+    work_counts(work, change, CAMPAIGN_SUPERSEDED);
     store_commit(work->lane->store, change);
 }
 
@@ -270,6 +314,7 @@ void delivery_done(struct delivery *delivery, const char *format, ...)
     if (!work->delivery.verb->is_idempotent)
         mark_sent(work->lane, change, slice_of(work->id));
     change_count(change, work->lane->counter_keys[LANE_DELIVERED], 1);
+    work_counts(work, change, CAMPAIGN_DELIVERED);
     work->lane->delivered++;
     note_success(work->lane);
     store_commit(work->lane->store, change);
@@ -292,6 +337,14 @@ void delivery_never(struct delivery *delivery, const char *format, ...)
     struct work *work = answered(delivery);
     note_success(work->lane); /* the far side answered: it is this effect that it does not want */
     work_hold(work, "never", text);
+}
+
+void delivery_never_again(struct delivery *delivery, const char *format, ...)
+{
+    FORMAT_TEXT(text);
+    struct work *work = answered(delivery);
+    note_success(work->lane);
+    work_bounce(work, text);
 }
 
 void delivery_unknown(struct delivery *delivery, const char *format, ...)

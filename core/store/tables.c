@@ -17,6 +17,12 @@ const struct table_form table_forms[TABLE_COUNT] = {
     [TABLE_SENT] = {"sent", "b", VALUE_BYTES, .expires = true},
     [TABLE_HELD] = {"held", "n", VALUE_RECORD},
     [TABLE_TRAILS] = {"trails", "tt", VALUE_LIST, .expires = true, .share = 20},
+    [TABLE_LEDGER] = {"ledger", "ttb", VALUE_RECORD},
+    [TABLE_CAMPAIGNS] = {"campaigns", "tb", VALUE_RECORD},
+    [TABLE_LISTS] = {"lists", "tn", VALUE_RECORD},
+    [TABLE_RECIPIENTS] = {"recipients", "tnn", VALUE_RECORD},
+    [TABLE_PARKED] = {"parked", "ttn", VALUE_RECORD},
+    [TABLE_SUPPRESSED] = {"suppressed", "tb", VALUE_RECORD},
     [TABLE_COUNTERS] = {"counters", "b", VALUE_NUMBER},
     [TABLE_SAMPLES] = {"samples", "n", VALUE_RECORD, .expires = true},
 };

@@ -136,6 +136,7 @@ local smtp = {}
 --- From a template of the flow's folder ...
 ---@class headgate.smtp.Template
 ---@field to string          one address
+---@field campaign? string   name of the job in whose course it is sent: one campaign writes to one address once, for ever
 ---@field template string    NAME of templates/NAME.LANGUAGE.txt (and .html)
 ---@field language string
 ---@field data table         what the template may name; a name that is missing is an error
@@ -144,6 +145,7 @@ local smtp = {}
 --- ... or as it stands.
 ---@class headgate.smtp.Plain
 ---@field to string
+---@field campaign? string
 ---@field subject string
 ---@field text string
 ---@field html? string

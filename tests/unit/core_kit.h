@@ -162,6 +162,36 @@ static const struct option fake_fields[] = {
     {.name = "any", .kind = OPTION_ANY, .help = "whatever"},
     {.name = "file", .kind = OPTION_TEXT, .help = "a file of the flow"},
     OPTION_END};
+static const struct option fake_tell_fields[] = {
+    {.name = "to", .kind = OPTION_TEXT, .is_required = true, .help = "whom"},
+    {.name = "campaign", .kind = OPTION_TEXT, .help = "in whose course"},
+    {.name = "text", .kind = OPTION_TEXT, .most = 20, .help = "what to say"},
+    {.name = "choice", .kind = OPTION_TEXT, .choices = "left|right", .help = "where to"},
+    {.name = "data", .kind = OPTION_ANY, .help = "whatever"},
+    OPTION_END};
+
+/* Somebody whose name has no capitals; one that begins with ! is none. */
+static bool fake_canonical(struct slice recipient, struct buf *out, struct err *err)
+{
+    if (recipient.data[0] == '!')
+        return err_set(err, "%.*s is nobody", SLICE_ARG(recipient));
+    for (size_t i = 0; i < recipient.size; i++)
+        buf_add_char(out, (char)(recipient.data[i] | 0x20));
+    return !out->is_over;
+}
+
+/* Stores to whom and what; the text "bad" is refused, and where there is none it is that of templates/a.txt. */
+static bool fake_address(const struct ask *ask, struct buf *out, struct err *err)
+{
+    struct slice text = record_get(ask->fields, "text");
+    if (slice_is(text, "bad"))
+        return err_set(err, "bad is not wanted");
+    if (!text.size && !ask->file(ask, "templates/a.txt", &text))
+        return err_set(err, "there is no template");
+    record_add_text(out, "to", record_get(ask->fields, "to"));
+    return record_add_text(out, "text", text);
+}
+
 static const struct option fake_get_fields[] = {
     {.name = "name", .kind = OPTION_TEXT, .is_required = true, .help = "whose"}, OPTION_END};
 static const struct option fake_source_options[] = {{.name = "topic", .kind = OPTION_TEXT, .help = "which"},
@@ -171,6 +201,13 @@ static const struct verb fake_verbs[] = {
     {.name = "put", .summary = "can be repeated", .fields = fake_fields, .is_idempotent = true},
     {.name = "send", .summary = "cannot be repeated", .fields = fake_fields},
     {.name = "picky", .summary = "prepares", .fields = fake_fields, .is_idempotent = true, .prepare = fake_prepare},
+    {.name = "tell",
+     .summary = "reaches somebody",
+     .fields = fake_tell_fields,
+     .recipient_field = "to",
+     .campaign_field = "campaign",
+     .canonical = fake_canonical,
+     .prepare = fake_address},
     {.name = NULL}};
 static const struct query fake_queries[] = {{.name = "get", .summary = "looks up", .fields = fake_get_fields},
                                             {.name = NULL}};

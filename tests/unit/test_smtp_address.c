@@ -29,6 +29,18 @@ TEST(an_ordinary_address_is_good)
     assert_true(is_good("a@1.de"));
 }
 
+TEST(an_address_is_recognised_again_whatever_its_case_and_the_spaces_around_it)
+{
+    struct buf out = BUF_INIT(254);
+    err = (struct err)ERR_INIT;
+    assert_true(smtp_address_canonical(slice_of(" Ada.L@Example.NET "), &out, &err));
+    assert_string_equal(out.data, "ada.l@example.net");
+    assert_false(smtp_address_canonical(slice_of("ada@example.net\r\n"), &out, &err));
+    assert_non_null(strstr(err.text, "line break"));
+    assert_false(smtp_address_canonical(slice_of("nobody"), &out, &err));
+    buf_clear(&out);
+}
+
 TEST(an_address_that_could_give_commands_is_refused_with_words)
 {
     assert_string_equal(REFUSAL("ada@example.net\r\nRCPT TO:<eve@example.net>"),

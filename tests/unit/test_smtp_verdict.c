@@ -111,6 +111,19 @@ TEST(a_5xx_about_the_mail_is_never)
     PAUSES_NOT(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 550, 0, 0));
 }
 
+TEST(a_code_that_says_that_there_is_no_such_mailbox_is_about_every_mail_to_it)
+{
+    assert_true(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 550, 1, 1)).is_dead);
+    assert_true(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 550, 1, 10)).is_dead);
+    assert_true(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 553, 1, 3)).is_dead);
+    assert_true(judge(answer(CURLE_WEIRD_SERVER_REPLY, SMTP_PHASE_DOT, 550, 2, 1)).is_dead);
+    assert_false(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 550, 1, 2)).is_dead);
+    assert_false(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 550, 7, 1)).is_dead);
+    assert_false(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 550, 0, 0)).is_dead);
+    assert_false(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_RCPT, 450, 1, 1)).is_dead);
+    assert_false(judge(answer(CURLE_SEND_ERROR, SMTP_PHASE_MAIL, 550, 1, 1)).is_dead);
+}
+
 TEST(credentials_that_are_not_accepted_stop_the_connection_and_burn_no_mail)
 {
     const int codes[] = {530, 534, 535, 538};
