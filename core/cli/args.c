@@ -43,6 +43,8 @@ static const struct known known[] = {
     {'g', false, "group", NULL, "count those that look alike"},
     {'e', false, "set", "FIELD=VALUE",
      "change a field; FIELD=@FILE reads it from a file, FIELD=@- from stdin; repeatable"},
+    {'L', false, "log", "STYLE",
+     "text, json or journal (default: text on a terminal, journal's prefixes under systemd, else json)"},
     {'h', true, "help", NULL, "this help"}};
 #define KNOWN (sizeof known / sizeof *known)
 
@@ -77,6 +79,7 @@ static void set(struct cli_args *args, char letter, const char *value)
     case 'C': args->connection = value; break;
     case 'r': args->rules = value; break;
     case 'a': args->all = value; break;
+    case 'L': args->log = value; break;
     case 'l': args->limit = strtol(value, NULL, 10); break;
     case 'j': args->json = true; break;
     case 'W': args->watch = true; break;

@@ -26,6 +26,7 @@ struct cli_help {
 struct cli_args {
     const char *config; /* -c FILE; NULL: the default place */
     const char *socket; /* --socket PATH; NULL: as the configuration says */
+    const char *log;    /* --log STYLE; NULL: as fits where it goes */
     const char *why, *flow, *connection, *rules, *all;
     const char *reason, *release, *key, *kind, *verdict, *since, *until, *rate; /* of held things */
     const char *sets[CLI_SETS];                                                 /* FIELD=VALUE */

@@ -64,8 +64,8 @@ static json_t *judge(long status, const struct buf *answer, int *exit_code)
     const char *error = json_string_value(json_object_get(json, "error"));
     if (status == 200 && json)
         return json;
-    /* 403: not the daemon's user; 404, 409: the daemon says no, and why */
-    *exit_code = status == 403 ? 77 : status == 404 || status == 409 ? 1 : status == 400 ? 64 : 70;
+    /* 403: not the daemon's user; 404, 409: the daemon says no, and why; 503: it stops */
+    *exit_code = status == 403 ? 77 : status == 503 ? 75 : status == 404 || status == 409 ? 1 : status == 400 ? 64 : 70;
     cli_fail(*exit_code, "%s", error ? error : answer->size ? answer->data : "the daemon gave no answer");
     json_decref(json);
     return NULL;

@@ -240,7 +240,7 @@ int cli_test(int argc, char **argv)
         return exit_code;
     if (!args.count && !args.all)
         return cli_fail(64, "of which flow or rule? usage: headgate %s", help.usage);
-    log_open(LOG_LEVEL_WARNING);
+    log_open(LOG_LEVEL_WARNING, LOG_STYLE_GUESS);
     if (!offline_open(&offline, cli_config_path(&args), args.rules, false, &err))
         return cli_fail(78, "%s", err.text);
     if (!find_specs(&offline, args.all ? args.all : args.rest[0], &err))

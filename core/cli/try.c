@@ -96,7 +96,7 @@ int cli_try(int argc, char **argv)
     int exit_code = 0;
     if (!cli_parse(argc, argv, &help, &args, &exit_code))
         return exit_code;
-    log_open(LOG_LEVEL_INFO);
+    log_open(LOG_LEVEL_INFO, LOG_STYLE_GUESS);
     if (!file_read(args.rest[1], &event, &err))
         return cli_fail(66, "%s", err.text);
     if (!offline_open(&offline, cli_config_path(&args), args.rules, false, &err)) {

@@ -3,6 +3,7 @@
  * The table says what may be said; this says what was said instead, and how it is meant, at the
  * line and column where it stands.  Numbers and choices are repeated in a message ("found 10 s"),
  * texts never: any of them may hold a password. */
+#include "core/base/log.h"
 #include "core/base/nearest.h"
 #include "core/config/yaml.h"
 
@@ -129,6 +130,8 @@ static bool set_text(const struct check *check, const struct option *option, con
 {
     struct buf text = BUF_INIT(RESOLVED_MAX);
     bool ok = take_text(check, option, value, &text);
+    if (ok && option->kind == OPTION_SECRET && check->may_read_secrets)
+        log_hide(buf_slice(&text));
     if (ok)
         settings_set_text(check->settings, option->name, buf_slice(&text));
     if (text.data)

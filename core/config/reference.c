@@ -10,6 +10,7 @@
 #include "core/config/yaml.h"
 
 #include "core/base/file.h"
+#include "core/base/log.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -69,8 +70,10 @@ static bool read_secret_file(const struct reference *reference, const char *path
             ok = yaml_err(reference->at, err, "%s: the %s %s holds a zero byte; expected text", reference->option, kind,
                           reference->name);
     }
-    if (ok)
+    if (ok) {
+        log_hide(buf_slice(&secret));
         buf_add_slice(out, buf_slice(&secret));
+    }
     explicit_bzero(secret.data, secret.room);
     buf_clear(&secret);
     return ok;
@@ -96,6 +99,7 @@ static bool resolve_env(const struct reference *reference, bool may_read, struct
                         "%s: the environment variable %s is set, but empty; expected the secret in "
                         "it",
                         reference->option, reference->name);
+    log_hide(slice_of(value));
     buf_add_text(out, value);
     return true;
 }

@@ -215,6 +215,7 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
     engine->config = options->config;
     engine->watches = options->watches;
     engine->on_ready = options->on_ready;
+    engine->on_closing = options->on_closing;
     engine->on_stopped = options->on_stopped;
     engine->context = options->context;
     engine->started_ms = clock_now_ms();
@@ -324,6 +325,8 @@ static void look_whether_idle(uv_timer_t *timer)
         || (has_time && (deploy_is_busy(engine) || !is_idle(engine))))
         return;
     uv_timer_stop(timer);
+    if (engine->on_closing)
+        engine->on_closing(engine->context);
     close_all(engine);
 }
 
@@ -369,6 +372,11 @@ struct held_numbers *engine_held(struct engine *engine)
 bool engine_is_ready(const struct engine *engine)
 {
     return engine->is_ready;
+}
+
+bool engine_is_stopping(const struct engine *engine)
+{
+    return engine->is_stopping;
 }
 
 int64_t engine_started_ms(const struct engine *engine)

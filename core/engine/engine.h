@@ -18,6 +18,7 @@ struct engine_options {
     struct config *config;             /* taken */
     bool watches;                      /* saving a file deploys it; new flows begin with their gate on */
     void (*on_ready)(void *context);   /* flows are loaded, events may come */
+    void (*on_closing)(void *context); /* it has drained: whoever looks at it lets go now; not when the start failed */
     void (*on_stopped)(void *context); /* everything is closed but the handles, which the loop still has to run down */
     void *context;
 };
@@ -33,6 +34,7 @@ struct store *engine_store(struct engine *engine);
 uv_loop_t *engine_loop(struct engine *engine);
 struct held_numbers *engine_held(struct engine *engine);
 bool engine_is_ready(const struct engine *engine);
+bool engine_is_stopping(const struct engine *engine); /* it drains */
 int64_t engine_started_ms(const struct engine *engine);
 struct flow *engine_flow(struct engine *engine, const char *name);             /* NULL: none */
 struct flow *engine_flow_at(struct engine *engine, size_t index);              /* in order of names; NULL: no more */

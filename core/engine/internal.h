@@ -31,6 +31,7 @@ struct engine {
     uv_timer_t stop_timer; /* how long what is under way may take to end */
     int64_t stop_until_ms;
     void (*on_ready)(void *context);
+    void (*on_closing)(void *context);
     void (*on_stopped)(void *context);
     void *context;
 };

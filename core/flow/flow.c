@@ -137,10 +137,12 @@ void source_says(struct source *source, enum source_state state, const char *for
     memcpy(from->text, text, sizeof text);
     if (!is_new || from->is_retired)
         return;
+    struct log_about about = {.flow = source->flow, .connection = source->connection->name};
     if (state == SOURCE_REFUSED)
-        log_error("flow %s: takes nothing from %s: %s", source->flow, source->connection->name, text);
+        log_about(LOG_LEVEL_ERROR, about, "flow %s: takes nothing from %s: %s", source->flow, source->connection->name,
+                  text);
     else
-        log_info("flow %s: %s: %s", source->flow, source->connection->name, text);
+        log_about(LOG_LEVEL_INFO, about, "flow %s: %s: %s", source->flow, source->connection->name, text);
 }
 
 static void on_remembered(void *context)

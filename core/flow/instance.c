@@ -31,14 +31,11 @@ static void write_log(void *context, const char *level, const char *text)
 {
     struct instance *instance = context;
     const char *flow = instance->release->name;
-    if (strcmp(level, "error") == 0)
-        log_error("flow %s: %s", flow, text);
-    else if (strcmp(level, "warning") == 0)
-        log_warning("flow %s: %s", flow, text);
-    else if (strcmp(level, "debug") == 0)
-        log_debug("flow %s: %s", flow, text);
-    else
-        log_info("flow %s: %s", flow, text);
+    enum log_level number = strcmp(level, "error") == 0     ? LOG_LEVEL_ERROR
+                            : strcmp(level, "warning") == 0 ? LOG_LEVEL_WARNING
+                            : strcmp(level, "debug") == 0   ? LOG_LEVEL_DEBUG
+                                                            : LOG_LEVEL_INFO;
+    log_about(number, (struct log_about){.flow = flow}, "flow %s: %s", flow, text);
 }
 
 static bool parse_manifest(struct instance *instance, const struct config *config, struct err *err)

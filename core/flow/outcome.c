@@ -232,8 +232,9 @@ static uint64_t put_held(struct job *job, struct change *change, const char *rea
     record_add_integer(&row, "attempts", run ? run->attempt : 1);
     record_add_text(&row, "item", buf_slice(&item));
     uint64_t number = held_add(job->flow->context->held, change, buf_slice(&row));
-    log_warning("flow %s: event %s is held as %llu: %.*s", job->flow->name, run && run->id ? run->id : "without id",
-                (unsigned long long)number, (int)first, reason);
+    log_about(LOG_LEVEL_WARNING, (struct log_about){.flow = job->flow->name, .event = run ? run->id : NULL},
+              "flow %s: event %s is held as %llu: %.*s", job->flow->name, run && run->id ? run->id : "without id",
+              (unsigned long long)number, (int)first, reason);
     buf_clear(&item);
     buf_clear(&row);
     return number;

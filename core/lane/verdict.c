@@ -196,8 +196,10 @@ void work_hold_in(struct work *work, struct change *change, const char *verdict,
         .outcome = "held", .id = slice_of(work->id), .attempts = work->attempts + 1, .text = text, .held = number};
     leave_outbox(work, change);
     put_receipt(lane, change, work->entry.number, &receipt);
-    log_warning("lane %s: effect %s of %s is held as %llu (%s): %s", lane->connection->name, work->id, work->flow,
-                (unsigned long long)number, verdict, text);
+    log_about(LOG_LEVEL_WARNING,
+              (struct log_about){.flow = work->flow, .connection = lane->connection->name, .effect = work->id},
+              "lane %s: effect %s of %s is held as %llu (%s): %s", lane->connection->name, work->id, work->flow,
+              (unsigned long long)number, verdict, text);
     store_commit(lane->store, change);
 }
 
@@ -368,10 +370,10 @@ void connection_says(struct connection *connection, enum connection_state state,
     bool is_new = lane->state != state;
     lane->state = state;
     snprintf(lane->text, sizeof lane->text, "%.199s", text);
-    if (is_new && state == CONNECTION_DOWN)
-        log_warning("connection %s: down: %s", connection->name, text);
-    else if (is_new)
-        log_info("connection %s: %s", connection->name, text);
+    bool is_down = state == CONNECTION_DOWN;
+    if (is_new)
+        log_about(is_down ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, (struct log_about){.connection = connection->name},
+                  "connection %s: %s%s", connection->name, is_down ? "down: " : "", text);
 }
 
 void connection_pause(struct connection *connection, int64_t pause_ms, const char *format, ...)
