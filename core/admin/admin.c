@@ -1,6 +1,7 @@
 /* admin.c - the routes; see admin.h */
 #include "core/admin/internal.h"
 
+#include "core/base/endpoint.h"
 #include "core/base/log.h"
 
 #include <pwd.h>
@@ -46,6 +47,8 @@ json_t *json_of_field(struct slice record, const char *name)
 char *take_who(const struct request *request)
 {
     char number[32];
+    if (request_user(request))
+        return mem_text(request_user(request));
     unsigned uid = request_peer_uid(request);
     struct passwd account, *found = NULL;
     char room[4096];
@@ -93,7 +96,11 @@ static bool route_get(struct admin *admin, struct request *request, const char *
 {
     unsigned long long number;
     int end = 0;
-    if (strcmp(path, "/v1/status") == 0)
+    if (strcmp(path, "/livez") == 0)
+        answer_livez(request);
+    else if (strcmp(path, "/readyz") == 0)
+        answer_readyz(admin, request);
+    else if (strcmp(path, "/v1/status") == 0)
         answer_status(admin, request);
     else if (strcmp(path, "/v1/trace") == 0)
         answer_trace(admin, request);
@@ -138,12 +145,35 @@ static void on_request(struct request *request, void *context)
     struct admin *admin = context;
     const char *method = request_method(request), *path = request_path(request);
     bool found = false;
-    if (strcmp(method, "GET") == 0)
+    if (!access_allows(admin, request))
+        return;
+    if (strcmp(method, "GET") == 0) {
         found = route_get(admin, request, path);
-    else if (strcmp(method, "POST") == 0)
+    } else if (engine_is_stopping(admin->engine)) {
+        reply_error(request, 503, "the daemon is stopping: nothing is changed any more");
+        return;
+    } else if (strcmp(method, "POST") == 0) {
         found = route_post(admin, request, path);
+    }
     if (!found)
         reply_error(request, 404, "there is no %s %s", method, path);
+}
+
+static bool open_network(struct admin *admin, struct err *err)
+{
+    const struct config *config = engine_config(admin->engine);
+    struct server_options options = {.host = config->admin_host, .port = config->admin_port, .body_limit = ASKED_MAX};
+    if (!config->admin_host)
+        return true;
+    admin->network = server_open(engine_loop(admin->engine), &options, on_request, admin, err);
+    if (!admin->network)
+        return err_wrap(err, "admin: listen");
+    log_info("admin API: http://%s:%d/", config->admin_host, server_port(admin->network));
+    if (!endpoint_is_loopback(config->admin_host))
+        log_warning(
+            "admin API: %s is not on loopback, and what goes there is not encrypted: put a proxy with TLS in front",
+            config->admin_host);
+    return true;
 }
 
 struct admin *admin_open(struct engine *engine, struct err *err)
@@ -152,15 +182,15 @@ struct admin *admin_open(struct engine *engine, struct err *err)
     struct server_options options = {.socket = engine_config(engine)->admin_socket, .body_limit = ASKED_MAX};
     admin->engine = engine;
     admin->server = server_open(engine_loop(engine), &options, on_request, admin, err);
-    if (!admin->server) {
-        free(admin);
-        return NULL;
-    }
-    return admin;
+    if (admin->server && open_network(admin, err))
+        return admin;
+    admin_close(admin);
+    return NULL;
 }
 
 void admin_close(struct admin *admin)
 {
     server_close(admin->server);
+    server_close(admin->network);
     free(admin);
 }

@@ -1,5 +1,8 @@
-/* admin.h - the daemon's admin API: HTTP and JSON on a Unix socket, for its own user and root
+/* admin.h - the daemon's admin API: HTTP and JSON on a Unix socket, for its own user and root; where headgate.yaml says
+ * `admin: {listen: ...}` also on TCP, for whoever has a token (access.c)
  *
+ *      GET  /livez                          does the loop go round?
+ *      GET  /readyz                         may this node be given work?  503 with the reasons, if not
  *      GET  /v1/status                      flows, lanes, store, whether the books balance
  *      POST /v1/flows/NAME/on | off         {"why"}
  *      GET  /v1/releases?kind=&name=        what was released, newest first
@@ -15,8 +18,8 @@
  *      GET  /v1/audit?limit=                who changed what, newest first
  *      GET  /v1/doctor                      what the connections and sources find when they look
  *
- * An answer that is not 200 is {"error": "..."}: 400 for a request that says too little, 404 for what is not there, 409
- * for what was refused. */
+ * An answer that is not 200 is {"error": "..."}: 400 for a request that says too little, 401 and 403 for one that may
+ * not ask this, 404 for what is not there, 409 for what was refused, 503 for a change while the daemon stops. */
 #ifndef HEADGATE_ADMIN_ADMIN_H
 #define HEADGATE_ADMIN_ADMIN_H
 

@@ -9,7 +9,10 @@
 
 struct admin {
     struct engine *engine;
-    struct server *server;
+    struct server *server;  /* on the Unix socket */
+    struct server *network; /* on TCP; NULL: not asked for */
+    int64_t refused;        /* requests on TCP without a good token */
+    int64_t complained_ms;  /* when the log last said so; of the clock that never goes back */
 };
 
 #define WHY_MAX 2000                 /* bytes of a reason: the audit keeps it for ever */
@@ -23,11 +26,16 @@ json_t *json_of(struct slice text);
 json_t *json_of_field(struct slice record, const char *name);
 /* {"why": ...} of the body, required; NULL after an error reply.  The caller frees. */
 char *take_why(struct request *request);
-/* Name of the peer's account, or its number; freed by the caller. */
+/* Name of the token, else of the peer's account, or its number; freed by the caller. */
 char *take_who(const struct request *request);
 /* For engine_done: replies {"ok": true, "text"} or 409. */
 void reply_done(void *request, bool ok, const char *text);
 
+/* access.c: whether this may be asked by whom it is; false: it was answered. */
+bool access_allows(struct admin *admin, struct request *request);
+
+void answer_livez(struct request *request); /* health.c */
+void answer_readyz(struct admin *admin, struct request *request);
 void answer_status(struct admin *admin, struct request *request); /* status.c */
 void answer_trace(struct admin *admin, struct request *request);  /* trace.c */
 void answer_held(struct admin *admin, struct request *request);   /* held.c */

@@ -5,7 +5,9 @@
 
 #include "core/base/buf.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool endpoint_parse(const char *text, char **host, int *port, struct err *err)
 {
@@ -27,4 +29,15 @@ bool endpoint_parse(const char *text, char **host, int *port, struct err *err)
     *host = mem_copy(name);
     *port = (int)number;
     return true;
+}
+
+bool endpoint_is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcmp(host, "localhost") == 0;
 }

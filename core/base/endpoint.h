@@ -6,5 +6,6 @@
 
 /* The host (owned by the caller, without brackets) and the port, 0 for any free one; both are always needed. */
 bool endpoint_parse(const char *text, char **host, int *port, struct err *err);
+bool endpoint_is_loopback(const char *host); /* this machine only; a name counts if it is localhost */
 
 #endif

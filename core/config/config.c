@@ -8,6 +8,7 @@
  * ignored would be a lie, and "unknown key" would send a reader of the design in circles. */
 #include "core/config/config.h"
 
+#include "core/base/endpoint.h"
 #include "core/base/file.h"
 #include "core/base/nearest.h"
 #include "core/config/internal.h"
@@ -75,6 +76,16 @@ static const struct option admin_options[] = {
      .least = 1,
      .most = 4000,
      .help = "where the command line finds the daemon"},
+    {.name = "listen",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = 300,
+     .help = "address and port of the admin API on TCP, such as 127.0.0.1:8280"},
+    {.name = "tokens",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = 4000,
+     .help = "the file that says who may use it there"},
     OPTION_END,
 };
 
@@ -241,14 +252,6 @@ static bool read_connections(struct loading *loading, const struct yaml *at)
 
 /* ---- the node --------------------------------------------------------------------------------- */
 
-static bool is_for_later(const struct loading *loading, const struct yaml *map, const char *key, const char *full_name)
-{
-    const struct yaml *entry = map ? yaml_get(map, key) : NULL;
-    return !entry
-           || yaml_err_key(entry, loading->err, "%s: this version of Headgate does not have it yet; leave it out",
-                           full_name);
-}
-
 static char *absolute(const char *folder, const char *path)
 {
     struct buf whole = BUF_INIT(16384);
@@ -276,24 +279,44 @@ static bool read_node(struct loading *loading, const struct yaml *root)
     return ok;
 }
 
-static bool read_admin(struct loading *loading, const struct yaml *root)
+static bool read_admin_socket(struct loading *loading, const struct yaml *root, const struct settings *admin)
 {
     struct config *config = loading->config;
+    const char *said = settings_text(admin, "socket");
+    config->admin_socket = said ? absolute(config->folder, said) : absolute(config->data, "admin.sock");
+    size_t size = strlen(config->admin_socket);
+    const struct yaml *cause = said ? yaml_get(yaml_get(root, "admin"), "socket") : yaml_get(root, "data");
+    return size <= SOCKET_PATH_MAX
+           || yaml_err(cause, loading->err,
+                       "%s: the path of the admin socket%s has %zu bytes; allowed are %zu; "
+                       "name a shorter one, as in `admin: {socket: /run/headgate/admin.sock}`",
+                       said ? "socket" : "data", said ? "" : ", admin.sock in this folder,", size, SOCKET_PATH_MAX);
+}
+
+/* The command line does not need the tokens, and may not be allowed to read them. */
+static bool read_admin_listen(struct loading *loading, const struct yaml *at, const struct settings *admin)
+{
+    struct config *config = loading->config;
+    const char *listen = settings_text(admin, "listen"), *tokens = settings_text(admin, "tokens");
+    struct err why = ERR_INIT;
+    if (listen && !endpoint_parse(listen, &config->admin_host, &config->admin_port, &why))
+        return yaml_err(yaml_get(at, "listen"), loading->err, "listen: %s", why.text);
+    if (tokens && !listen)
+        return yaml_err_key(yaml_get(at, "tokens"), loading->err,
+                            "tokens: they are for the admin API on TCP, which is not asked for; add `listen: "
+                            "\"127.0.0.1:8280\"`, or leave them out");
+    config->admin_tokens = tokens ? absolute(config->folder, tokens) : NULL;
+    if (tokens && loading->may_read_secrets)
+        config->tokens = tokens_load(config->admin_tokens, loading->err);
+    return !tokens || !loading->may_read_secrets || config->tokens;
+}
+
+static bool read_admin(struct loading *loading, const struct yaml *root)
+{
     const struct yaml *at = yaml_get(root, "admin");
     struct settings *admin = settings_new(admin_options);
-    bool ok = is_for_later(loading, at, "listen", "admin.listen") && is_for_later(loading, at, "tokens", "admin.tokens")
-              && (!at || yaml_settings(at, admin_options, NULL, config->folder, true, admin, loading->err));
-    if (ok) {
-        const char *said = settings_text(admin, "socket");
-        config->admin_socket = said ? absolute(config->folder, said) : absolute(config->data, "admin.sock");
-        size_t size = strlen(config->admin_socket);
-        const struct yaml *cause = said ? yaml_get(at, "socket") : yaml_get(root, "data");
-        if (size > SOCKET_PATH_MAX)
-            ok = yaml_err(cause, loading->err,
-                          "%s: the path of the admin socket%s has %zu bytes; allowed are %zu; "
-                          "name a shorter one, as in `admin: {socket: /run/headgate/admin.sock}`",
-                          said ? "socket" : "data", said ? "" : ", admin.sock in this folder,", size, SOCKET_PATH_MAX);
-    }
+    bool ok = (!at || yaml_settings(at, admin_options, NULL, loading->config->folder, true, admin, loading->err))
+              && read_admin_socket(loading, root, admin) && read_admin_listen(loading, at, admin);
     settings_free(admin);
     return ok;
 }
@@ -372,6 +395,9 @@ void config_free(struct config *config)
     free(config->rules);
     free(config->admin_socket);
     free(config->webhooks_host);
+    free(config->admin_host);
+    free(config->admin_tokens);
+    tokens_free(config->tokens);
     free(config);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/adapter.h"
 #include "core/base/err.h"
+#include "core/config/tokens.h"
 
 /* A connection as it is configured; `common` holds what every adapter's connections may say (config_common_options:
  * adapter, environment, concurrency, rate, when_unknown). */
@@ -26,7 +27,11 @@ struct config {
     char *webhooks_host;    /* `webhooks: {listen: "127.0.0.1:8281"}`; NULL: none are listened for */
     int webhooks_port;      /* 0: any free one */
     int64_t webhooks_limit; /* bytes of a body */
-    int64_t store_limit;    /* bytes the store may use: `store: {limit: 64GiB}`; at least 8 MiB */
+    char *admin_host; /* `admin: {listen: "127.0.0.1:8280"}`: the admin API on TCP beside the socket; NULL: not there */
+    int admin_port;   /* 0: any free one */
+    char *admin_tokens;   /* absolute path of tokens.yaml; NULL: nobody may do anything there but look at its health */
+    struct token *tokens; /* of that file */
+    int64_t store_limit;  /* bytes the store may use: `store: {limit: 64GiB}`; at least 8 MiB */
     struct config_connection *connections;
 };
 

@@ -15,6 +15,7 @@ void request_free(struct request *request)
     free(request->method);
     free(request->path);
     free(request->raw_path);
+    free(request->user);
     buf_clear(&request->values);
     buf_clear(&request->body);
     buf_clear(&request->headers);
@@ -82,6 +83,17 @@ struct slice request_body(const struct request *request)
 unsigned request_peer_uid(const struct request *request)
 {
     return request->peer ? request->peer->uid : NO_UID;
+}
+
+void request_set_user(struct request *request, const char *name)
+{
+    free(request->user);
+    request->user = mem_text(name);
+}
+
+const char *request_user(const struct request *request)
+{
+    return request->user;
 }
 
 bool request_is_gone(const struct request *request)

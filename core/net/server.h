@@ -40,6 +40,10 @@ const char *request_query(const struct request *request, const char *name);  /* 
 struct slice request_body(const struct request *request);
 unsigned request_peer_uid(const struct request *request); /* of a Unix socket's peer; (unsigned)-1 on TCP */
 
+/* Who asks, as the handler has found out: kept until the reply. */
+void request_set_user(struct request *request, const char *name);
+const char *request_user(const struct request *request); /* NULL: not set */
+
 /* Header of the coming reply; before request_reply. */
 void request_reply_header(struct request *request, const char *name, const char *value);
 /* Ends the request.  Copies `body`. */

@@ -25,6 +25,7 @@ struct request {
     struct peer *peer;                 /* NULL likewise */
     LIST_ENTRY(request) link;
     char *method, *path, *raw_path;
+    char *user;        /* as the handler has found out; NULL: not set */
     struct buf values; /* 'h' or 'q', name, zero, value, zero; again and again */
     struct buf body;
     struct buf headers; /* of the reply: name, zero, value, zero; again and again */

@@ -194,7 +194,7 @@ end
 function World:begin(...)
   self:configure()
   self.daemon = process.start("the daemon", { headgate, "run", "-c", self.folder .. "/headgate.yaml", ... },
-    { log = self.folder .. "/daemon.log" })
+    { log = self.folder .. "/daemon.log", env = self.env })
 end
 
 function World:await_ready()

@@ -1,5 +1,8 @@
 /* test_config.c - headgate.yaml: what it may say, and how mistakes in it are answered */
+#include "core/base/endpoint.h"
 #include "core/config/config.h"
+
+#include <sys/stat.h>
 
 #include "test.h"
 
@@ -157,12 +160,93 @@ TEST(what_the_node_must_know_is_asked_for)
              "headgate.yaml:3:8: found a text; expected a map of `key: value`; allowed keys: limit");
 }
 
-TEST(a_key_of_a_later_version_is_refused_as_such)
+TEST(the_admin_api_on_tcp_has_an_address_and_a_port)
 {
-    is_wrong(NODE "admin: {socket: /run/x, listen: \"127.0.0.1:8280\"}\n",
-             "headgate.yaml:3:25: admin.listen: this version of Headgate does not have it yet; leave it out");
-    is_wrong(NODE "admin:\n  tokens: /etc/headgate/tokens.yaml\n",
-             "headgate.yaml:4:3: admin.tokens: this version of Headgate does not have it yet; leave it out");
+    struct config *config = load(NODE "admin: {listen: \"127.0.0.1:8280\"}\n");
+    assert_non_null(config);
+    assert_string_equal(config->admin_host, "127.0.0.1");
+    assert_int_equal(config->admin_port, 8280);
+    config_free(config);
+    is_wrong(NODE "admin: {listen: localhost}\n",
+             "headgate.yaml:3:17: listen: expected host and port, such as \"127.0.0.1:8281\" or \"[::1]:8281\"");
+    is_wrong(NODE "admin: {tokens: tokens.yaml}\n",
+             "headgate.yaml:3:9: tokens: they are for the admin API on TCP, which is not asked for; add `listen: "
+             "\"127.0.0.1:8280\"`, or leave them out");
+}
+
+#define TCP NODE "admin: {listen: \"127.0.0.1:0\", tokens: tokens.yaml}\n"
+
+static void put_tokens(const char *text, int mode)
+{
+    char path[200];
+    snprintf(path, sizeof path, "%s/tokens.yaml", test_folder());
+    put("tokens.yaml", text);
+    assert_int_equal(chmod(path, (mode_t)mode), 0);
+}
+
+static void tokens_are_wrong(const char *text, const char *part)
+{
+    put_tokens(text, 0600);
+    struct config *config = load(TCP);
+    if (config)
+        fail_msg("accepted: %s", text);
+    if (!strstr(why.text, part))
+        fail_msg("%s", why.text);
+    assert_null(strstr(why.text, "sesame-sesame"));
+}
+
+TEST(tokens_are_kept_as_hashes_of_what_their_file_says)
+{
+    unsigned char digest[HASH_SIZE];
+    put("ada.token", "open-sesame-sesame\n");
+    put_tokens("- {name: watcher, role: viewer, sha256: "
+               "2BB80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b}\n"
+               "- {name: ada, role: admin, token: \"${file:ada.token}\"}\n",
+               0640);
+    struct config *config = load(TCP);
+    if (!config)
+        fail_msg("%s", why.text);
+    assert_string_equal(config->tokens->name, "watcher");
+    token_digest(slice_of("secret"), digest);
+    assert_memory_equal(config->tokens->digest, digest, HASH_SIZE);
+    struct token *ada = config->tokens->next;
+    assert_string_equal(ada->name, "ada");
+    assert_int_equal(ada->role, ROLE_ADMIN);
+    token_digest(slice_of("open-sesame-sesame"), digest);
+    assert_memory_equal(ada->digest, digest, HASH_SIZE);
+    struct config *again = load(TCP);
+    assert_true(tokens_equal(config->tokens, again->tokens));
+    config_free(again);
+    put("ada.token", "another-sesame-sesame\n");
+    again = load(TCP);
+    assert_false(tokens_equal(config->tokens, again->tokens));
+    config_free(again);
+    config_free(config);
+}
+
+TEST(a_file_of_tokens_that_everybody_can_read_is_refused)
+{
+    put_tokens("- {name: ada, role: admin, token: open-sesame-sesame}\n", 0644);
+    assert_null(load(TCP));
+    assert_non_null(strstr(why.text, "its mode 644 lets every user of this machine in"));
+}
+
+TEST(a_mistake_among_the_tokens_is_said_without_the_token)
+{
+    tokens_are_wrong("- {name: ada, role: boss, token: open-sesame-sesame}\n", "role: found");
+    tokens_are_wrong("- {name: ada, role: admin}\n", "found neither");
+    tokens_are_wrong("- {name: ada, role: admin, token: short}\n", "token: found a text that is too short");
+    tokens_are_wrong("- {name: ada, role: admin, sha256: sesame-sesame}\n", "sha256: found a text that is too short");
+    tokens_are_wrong("- {role: admin, token: open-sesame-sesame}\n", "name is missing");
+    tokens_are_wrong("- {name: a, role: admin, token: open-sesame-sesame}\n- {name: a, role: viewer, token: "
+                     "other-sesame-sesame}\n",
+                     "stands here a second time");
+    tokens_are_wrong("- {name: a, role: admin, token: open-sesame-sesame}\n- {name: b, role: viewer, token: "
+                     "open-sesame-sesame}\n",
+                     "has the same token as a");
+    tokens_are_wrong("[]\n", "an empty list");
+    tokens_are_wrong("ada: open-sesame-sesame\n", "expected a list of tokens");
+    tokens_are_wrong("- open-sesame-sesame\n", "expected a map");
 }
 
 TEST(webhooks_are_listened_for_at_a_stated_host_and_port)
@@ -313,4 +397,15 @@ TEST(the_example_is_right)
         fail_msg("%s", why.text);
     assert_non_null(config_find(config, slice_of("mail")));
     config_free(config);
+}
+
+TEST(loopback_is_this_machine_and_nothing_else)
+{
+    static const char *const here[] = {"127.0.0.1", "127.9.9.9", "::1", "localhost"};
+    static const char *const elsewhere[] = {"0.0.0.0",  "::",          "128.0.0.1",
+                                            "10.0.0.1", "example.com", "127.0.0.1.example.com"};
+    for (size_t i = 0; i < sizeof here / sizeof here[0]; i++)
+        assert_true(endpoint_is_loopback(here[i]));
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
+        assert_false(endpoint_is_loopback(elsewhere[i]));
 }
