@@ -25,9 +25,10 @@ OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN),$(SOURCES))) $(BUILD
 SCRIPTS := $(sort $(filter-out %/types.lua,$(wildcard scripts/headgate/*.lua)))
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all setup demo test check-fast bench lint format asan tsan install help clean tools units
+.PHONY: all setup demo test bench fuzz fuzzers lint format asan tsan install help clean tools units
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -44,6 +45,11 @@ test: all tools units ## run every test; ends with "N passed, N failed"
 
 bench: all tools $(BENCHES) ## measure, each figure beside its yardstick
 	@BUILD=$(BUILD) tests/bench/run
+
+fuzz: ## feed anything to what reads from outside, a minute each (FUZZ_SECONDS=N)
+	@$(MAKE) --no-print-directory fuzzers BUILD=build/fuzz CC=clang OPTIMISE=-O1 \
+	  SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+	@tests/fuzz/run $(T)
 
 lint: setup ## clang-format, cppcheck, luacheck
 	@scripts/lint
@@ -71,6 +77,7 @@ clean: ## remove what was built
 
 tools: setup $(TOOLS)
 units: setup $(UNITS)
+fuzzers: setup $(FUZZERS)
 
 $(BUILD)/headgate: $(BUILD)/$(MAIN:.c=.o) $(OBJECTS)
 	@echo "link  $@"
@@ -85,6 +92,11 @@ $(BUILD)/tools/%: $(BUILD)/tests/tools/%.o
 	@mkdir -p $(@D)
 	@echo "link  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(OBJECTS)
+	@mkdir -p $(@D)
+	@echo "link  $@"
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)

@@ -25,6 +25,12 @@ describe("held events in numbers", function()
     return world
   end
 
+  --- Begins it, and does not wait for its end.
+  local function retry_all(world, rate, output)
+    os.execute(("HEADGATE_CONFIG=%s/headgate.yaml %s/headgate held retry all --rate %s --why slowly >%s 2>&1 &")
+      :format(world.folder, os.getenv "BUILD" or "build", rate, output))
+  end
+
   local function mend(world)
     kit.write(world.path .. "/flow.lua", MENDED)
     world:must("deploy", world.path, "--why", "mended")
@@ -63,8 +69,7 @@ describe("held events in numbers", function()
   it("go back at the rate that was chosen, and stop when told to", function()
     local world = world_with_held(60)
     mend(world)
-    os.execute(("HEADGATE_CONFIG=%s/headgate.yaml %s/headgate held retry all --rate 5/s --why slowly >%s/out 2>&1 &")
-      :format(world.folder, os.getenv "BUILD" or "build", world.folder))
+    retry_all(world, "5/s", world.folder .. "/out")
     kit.wait("some to be done", 10, function()
       return world:flow_status("orders").finished >= 3
     end)
@@ -132,8 +137,7 @@ describe("held events in numbers", function()
   it("stay held where a crash came before their turn, and are never doubled", function()
     local world = world_with_held(200)
     mend(world)
-    os.execute(("HEADGATE_CONFIG=%s/headgate.yaml %s/headgate held retry all --rate 100/s --why crash >/dev/null 2>&1 &")
-      :format(world.folder, os.getenv "BUILD" or "build"))
+    retry_all(world, "100/s", "/dev/null")
     kit.wait("some to be done", 10, function() return world:flow_status("orders").finished >= 20 end)
     world:kill()
     world:start()
