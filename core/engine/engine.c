@@ -6,6 +6,7 @@
 #include "core/engine/books.h"
 #include "core/engine/internal.h"
 #include "core/net/webhooks.h"
+#include "core/store/backup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,6 +336,7 @@ void engine_stop(struct engine *engine)
     if (engine->is_stopping)
         return;
     engine->is_stopping = true;
+    store_backup_stop(engine->store);
     log_info("stopping: sources are silent, what is under way may end");
     watch_stop(engine);
     deploy_stop(engine);

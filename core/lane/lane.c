@@ -141,10 +141,21 @@ static void mark_and_give(struct work *work)
     store_commit(work->lane->store, change);
 }
 
+/* Why it is not known whether a marked effect arrived: a crash, or what its mark says. */
+static const char *why_unknown(struct work *work, char room[TEXT_MAX])
+{
+    struct store_key key = effect_key(work->lane->connection->name, work->entry.number);
+    struct slice row = SLICE_NONE;
+    store_get(work->lane->store, TABLE_ATTEMPTS, store_key_slice(&key), &row);
+    copy_text(room, TEXT_MAX, record_get(row, "text"));
+    return room[0] ? room : "the daemon stopped while this was being sent: it may have arrived";
+}
+
 static void begin(struct work *work)
 {
     struct lane *lane = work->lane;
     const char *text;
+    char room[TEXT_MAX];
     lane->under_way++;
     if (!load(work, &text)) {
         if (text) {
@@ -157,7 +168,7 @@ static void begin(struct work *work)
     } else if (work_is_repeat(work)) {
         work_supersede(work);
     } else if (work->is_marked && !work->delivery.verb->is_idempotent && !lane->options.retries_unknown) {
-        work_hold(work, "unknown", "the daemon stopped while this was being sent: it may have arrived");
+        work_hold(work, "unknown", why_unknown(work, room));
     } else if (work_is_unwanted(work)) {
         return;
     } else if (work->delivery.verb->is_idempotent) {

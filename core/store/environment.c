@@ -17,7 +17,7 @@
 bool environment_lock(struct environment *env, const char *folder, enum store_failure *failure, struct err *err)
 {
     char path[4096];
-    *env = (struct environment){.folder = mem_text(folder), .lock_fd = -1};
+    *env = (struct environment){.folder = mem_text(folder), .lock_fd = -1, .keeps_copies = true};
     *failure = STORE_FAILED;
     snprintf(path, sizeof path, "%s/lock", folder);
     if (!file_make_folder(folder, err))
@@ -123,17 +123,23 @@ bool environment_open_file(struct environment *env, const char *path, struct err
     if (status == 0)
         status = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
     if (status != 0)
-        return err_set(err, "%s: %s", path, mdb_strerror(status));
+        return err_set(err, "%s is no store of headgate's that can be read: %s", path, mdb_strerror(status));
     bool ok = open_tables(env, txn, 0, err) && (env->tables[TABLE_META] != NO_TABLE || err_set(err, "it has no tables"))
               && schema_check(env, txn, err);
     mdb_txn_commit(txn); /* of a reader: keeps the handles */
-    return ok || err_wrap(err, "%s is no store of headgate's that this version can read", path);
+    return ok || err_wrap(err, "%s is no store of headgate's that can be read", path);
+}
+
+void environment_shut(struct environment *env)
+{
+    if (env->mdb)
+        mdb_env_close(env->mdb);
+    env->mdb = NULL;
 }
 
 void environment_close(struct environment *env)
 {
-    if (env->mdb)
-        mdb_env_close(env->mdb);
+    environment_shut(env);
     if (env->lock_fd >= 0)
         close(env->lock_fd);
     free(env->folder);

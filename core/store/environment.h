@@ -20,8 +20,9 @@ struct environment {
     int lock_fd;  /* of DATA/lock; -1: none */
     MDB_env *mdb;
     MDB_dbi tables[TABLE_COUNT];
-    size_t map_bytes; /* size of the map as it was opened */
-    bool is_file;     /* one file, only read: a backup */
+    size_t map_bytes;  /* size of the map as it was opened */
+    bool keeps_copies; /* of what was there before an upgrade */
+    bool is_file;      /* one file, only read: a backup */
 };
 
 /* Takes the lock and opens DATA/store; `failure` tells why not.  Whatever happened, environment_close ends it. */
@@ -29,9 +30,15 @@ bool environment_open(struct environment *env, const char *folder, enum store_fa
 /* Opens a file that nobody writes, to read it. */
 bool environment_open_file(struct environment *env, const char *path, struct err *err);
 void environment_close(struct environment *env);
+void environment_shut(struct environment *env); /* keeps the lock */
 bool environment_lock(struct environment *env, const char *folder, enum store_failure *failure, struct err *err);
 /* Opens the environment in `place` (a folder that holds data.mdb, or will); the lock is the caller's business. */
 bool environment_open_at(struct environment *env, const char *place, struct err *err);
+
+/* picture.c: of a store at rest. */
+struct picture *picture_of_environment(struct environment *env, struct err *err);
+/* writer.c: applies the change at once, in one transaction, and drops it. */
+bool environment_write(struct environment *env, struct change *change, struct err *err);
 
 /* upgrade.c: from whatever schema the tables have to STORE_SCHEMA. */
 bool environment_upgrade(struct environment *env, struct err *err);

@@ -57,6 +57,7 @@ struct store {
     enum store_state state;   /* as last told */
     bool has_ended;           /* the store thread told that it is gone */
     unsigned handles;         /* that are not closed yet */
+    struct backup *backup;    /* the one that runs, or the last; NULL: none yet */
 
     /* between the two */
     struct mailbox changes; /* to the store thread */
@@ -68,6 +69,7 @@ struct store {
     bool has_grown;
     _Atomic int64_t used_bytes; /* as measured by the store thread */
     _Atomic bool is_closing;    /* the store thread waits for room no more */
+    _Atomic bool wants_room;    /* the store thread waits for room: who keeps old pages alive should let go */
 
     /* store thread */
     size_t map_bytes; /* size of the map now */
@@ -96,8 +98,10 @@ void sample_if_due(struct store *store, int64_t used_bytes);
 void txn_scan(MDB_txn *txn, MDB_dbi table, struct slice prefix, struct slice from,
               bool (*each)(void *context, struct slice key, struct slice value), void *context);
 
+struct backup;
+void backup_free(struct backup *backup); /* backup.c */
+
 /* picture.c */
-struct picture *picture_of_environment(struct environment *env, struct err *err); /* of a store at rest */
 MDB_txn *picture_txn(struct picture *picture);
 MDB_dbi picture_table(struct picture *picture, enum table table);
 

@@ -53,6 +53,20 @@ bool store_is_pictured(const struct store *store)
     return store->pictures > 0;
 }
 
+bool picture_is_in_the_way(const struct picture *picture)
+{
+    return picture->store && atomic_load(&picture->store->wants_room);
+}
+
+bool picture_get(struct picture *picture, enum table table, struct slice key, struct slice *value)
+{
+    MDB_val k = to_val(key), v;
+    if (key.size == 0 || mdb_get(picture->txn, picture->env->tables[table], &k, &v) != 0)
+        return false;
+    *value = from_val(v);
+    return true;
+}
+
 void picture_scan(struct picture *picture, enum table table, struct slice prefix,
                   bool (*each)(void *context, struct slice key, struct slice value), void *context)
 {

@@ -93,6 +93,7 @@ static void free_store(struct store *store)
     if (store->reader)
         mdb_txn_abort(store->reader);
     environment_close(&store->env);
+    backup_free(store->backup);
     mailbox_clear(&store->changes);
     mailbox_clear(&store->notes);
     free(store);

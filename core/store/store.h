@@ -137,6 +137,8 @@ struct picture *picture_open(struct store *store, struct err *err); /* loop thre
 void picture_close(struct picture *picture);                        /* loop thread */
 bool store_is_pictured(const struct store *store);                  /* one is open: the store must not be closed */
 /* Any one thread between the two. */
+bool picture_is_in_the_way(const struct picture *picture); /* the store waits for room: whoever takes long should end */
+bool picture_get(struct picture *picture, enum table table, struct slice key, struct slice *value);
 void picture_scan(struct picture *picture, enum table table, struct slice prefix,
                   bool (*each)(void *context, struct slice key, struct slice value), void *context);
 

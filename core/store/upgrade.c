@@ -126,7 +126,7 @@ bool environment_upgrade(struct environment *env, struct err *err)
         return err_set(err, "its schema cannot be read: %s", mdb_strerror(status));
     if (schema == STORE_SCHEMA)
         return true;
-    bool ok = keep_copy(env, err);
+    bool ok = !env->keeps_copies || keep_copy(env, err);
     int64_t began_ns = clock_mono_ns();
     for (long from = schema; ok && from < STORE_SCHEMA; from++)
         ok = step(env, from, err);

@@ -33,13 +33,13 @@ struct counters {
 };
 
 /* Counters change with every run; gathered, each is written once a transaction. */
-static int flush_counters(struct store *store, MDB_txn *txn, struct counters *counters)
+static int flush_counters(struct environment *env, MDB_txn *txn, struct counters *counters)
 {
     int status = 0;
     for (size_t i = 0; i < counters->count && status == 0; i++) {
         MDB_val key = to_val(counters->list[i].name), value;
         int64_t sum = counters->list[i].difference;
-        status = mdb_get(txn, store->env.tables[TABLE_COUNTERS], &key, &value);
+        status = mdb_get(txn, env->tables[TABLE_COUNTERS], &key, &value);
         if (status == 0 && value.mv_size == 8) {
             uint64_t before;
             memcpy(&before, value.mv_data, 8);
@@ -50,13 +50,13 @@ static int flush_counters(struct store *store, MDB_txn *txn, struct counters *co
         uint64_t bytes = htole64((uint64_t)sum);
         value = (MDB_val){8, &bytes};
         if (status == 0)
-            status = mdb_put(txn, store->env.tables[TABLE_COUNTERS], &key, &value, 0);
+            status = mdb_put(txn, env->tables[TABLE_COUNTERS], &key, &value, 0);
     }
     counters->count = 0;
     return status;
 }
 
-static int count(struct store *store, MDB_txn *txn, struct counters *counters, const struct op *op)
+static int count(struct environment *env, MDB_txn *txn, struct counters *counters, const struct op *op)
 {
     uint64_t bytes;
     memcpy(&bytes, op->value.data, 8);
@@ -66,13 +66,13 @@ static int count(struct store *store, MDB_txn *txn, struct counters *counters, c
             return 0;
         }
     }
-    int status = counters->count == COUNTERS_MAX ? flush_counters(store, txn, counters) : 0;
+    int status = counters->count == COUNTERS_MAX ? flush_counters(env, txn, counters) : 0;
     counters->list[counters->count++] = (struct counter){op->key, (int64_t)le64toh(bytes)};
     return status;
 }
 
 /* A list row: expiry(8), then items: size(4, little endian) bytes.  The oldest go first. */
-static int push(struct store *store, MDB_txn *txn, const struct op *op)
+static int push(struct environment *env, MDB_txn *txn, const struct op *op)
 {
     uint32_t bounds[2];
     memcpy(bounds, op->value.data, sizeof bounds);
@@ -80,7 +80,7 @@ static int push(struct store *store, MDB_txn *txn, const struct op *op)
     struct slice item = {op->value.data + 16, op->value.size - 16};
 
     MDB_val key = to_val(op->key), old = {0, NULL};
-    int status = mdb_get(txn, store->env.tables[TABLE_TRAILS], &key, &old);
+    int status = mdb_get(txn, env->tables[TABLE_TRAILS], &key, &old);
     if (status != 0 && status != MDB_NOTFOUND)
         return status;
     struct slice kept = old.mv_size > 8 ? (struct slice){(char *)old.mv_data + 8, old.mv_size - 8} : SLICE_NONE;
@@ -103,46 +103,60 @@ static int push(struct store *store, MDB_txn *txn, const struct op *op)
     buf_add(&row, &size, 4);
     buf_add_slice(&row, item);
     MDB_val value = {row.size, row.data};
-    status = mdb_put(txn, store->env.tables[TABLE_TRAILS], &key, &value, 0);
+    status = mdb_put(txn, env->tables[TABLE_TRAILS], &key, &value, 0);
     buf_clear(&row);
     return status;
 }
 
-static int apply(struct store *store, MDB_txn *txn, struct change *change, struct counters *counters)
+static int apply(struct environment *env, MDB_txn *txn, struct change *change, struct counters *counters)
 {
     struct op op;
     int status = 0;
     for (size_t at = 0; status == 0 && op_next(buf_slice(&change->ops), &at, &op);) {
         MDB_val key = to_val(op.key), value = to_val(op.value);
         if (op.code == OP_PUT)
-            status = mdb_put(txn, store->env.tables[op.table], &key, &value, 0);
+            status = mdb_put(txn, env->tables[op.table], &key, &value, 0);
         else if (op.code == OP_COUNT)
-            status = count(store, txn, counters, &op);
+            status = count(env, txn, counters, &op);
         else if (op.code == OP_PUSH)
-            status = push(store, txn, &op);
-        else if ((status = mdb_del(txn, store->env.tables[op.table], &key, NULL)) == MDB_NOTFOUND)
+            status = push(env, txn, &op);
+        else if ((status = mdb_del(txn, env->tables[op.table], &key, NULL)) == MDB_NOTFOUND)
             status = 0;
     }
     return status;
 }
 
 /* One transaction for the batch.  0, or what LMDB said. */
-static int write_batch(struct store *store, struct mail *batch)
+static int write_batch(struct environment *env, struct mail *batch)
 {
     MDB_txn *txn;
-    int status = mdb_txn_begin(store->env.mdb, NULL, 0, &txn);
+    int status = mdb_txn_begin(env->mdb, NULL, 0, &txn);
     if (status != 0)
         return status;
     struct counters counters = {.count = 0};
     for (struct mail *mail = batch; mail && status == 0; mail = mail->next)
-        status = apply(store, txn, (struct change *)mail, &counters);
+        status = apply(env, txn, (struct change *)mail, &counters);
     if (status == 0)
-        status = flush_counters(store, txn, &counters);
+        status = flush_counters(env, txn, &counters);
     if (status != 0) {
         mdb_txn_abort(txn);
         return status;
     }
     return mdb_txn_commit(txn);
+}
+
+bool environment_write(struct environment *env, struct change *change, struct err *err)
+{
+    int status;
+    MDB_envinfo info;
+    change->mail.next = NULL;
+    while ((status = write_batch(env, &change->mail)) == MDB_MAP_FULL) {
+        mdb_env_info(env->mdb, &info);
+        if (mdb_env_set_mapsize(env->mdb, 2 * info.me_mapsize) != 0)
+            break;
+    }
+    change_drop(change);
+    return status == 0 || err_set(err, "%s", mdb_strerror(status));
 }
 
 void store_tell(struct store *store, struct note *note)
@@ -155,6 +169,7 @@ static void tell_state(struct store *store, enum store_state state, const char *
     if (store->told == state)
         return;
     store->told = state;
+    atomic_store(&store->wants_room, state == STORE_FULL);
     struct note *note = mem_zero(sizeof *note);
     note->kind = NOTE_STATE;
     note->state = state;
@@ -176,10 +191,12 @@ static bool grow(struct store *store)
 
     pthread_mutex_lock(&store->grow_mutex);
     store->has_grown = false;
+    atomic_store(&store->wants_room, true);
     store_tell(store, note);
     while (!store->has_grown)
         pthread_cond_wait(&store->grown, &store->grow_mutex);
     pthread_mutex_unlock(&store->grow_mutex);
+    atomic_store(&store->wants_room, store->told == STORE_FULL);
     MDB_envinfo info;
     mdb_env_info(store->env.mdb, &info);
     bool has_grown = info.me_mapsize > store->map_bytes; /* it may have been refused: no address space */
@@ -217,7 +234,7 @@ static bool is_hopeless(int status)
 static bool write_until_it_holds(struct store *store, struct mail *batch)
 {
     for (;;) {
-        int status = write_batch(store, batch);
+        int status = write_batch(&store->env, batch);
         if (status == 0)
             break;
         if (status == MDB_MAP_FULL && grow(store))
