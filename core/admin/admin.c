@@ -116,6 +116,10 @@ static bool route_get(struct admin *admin, struct request *request, const char *
         answer_audit(admin, request);
     else if (strcmp(path, "/v1/doctor") == 0)
         answer_doctor(admin, request);
+    else if (strcmp(path, "/v1/store") == 0)
+        answer_store(admin, request);
+    else if (strcmp(path, "/v1/store/verify") == 0)
+        answer_store_verify(admin, request);
     else
         return false;
     return true;
@@ -128,6 +132,8 @@ static bool route_post(struct admin *admin, struct request *request, const char 
     int end = 0;
     if (strcmp(path, "/v1/deploy") == 0)
         answer_deploy(admin, request);
+    else if (strcmp(path, "/v1/store/backup") == 0)
+        change_store_backup(admin, request);
     else if (sscanf(path, "/v1/flows/%64[a-z0-9-]/%15[a-z]%n", name, what, &end) == 2 && !path[end]
              && (strcmp(what, "on") == 0 || strcmp(what, "off") == 0))
         change_gate(admin, request, what, name);

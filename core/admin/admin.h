@@ -17,6 +17,9 @@
  *      GET  /v1/held/progress               how far it is
  *      GET  /v1/audit?limit=                who changed what, newest first
  *      GET  /v1/doctor                      what the connections and sources find when they look
+ *      GET  /v1/store                       how large it is, when it will be full, how far a backup is
+ *      GET  /v1/store/verify                looks at every row of it
+ *      POST /v1/store/backup                {"path"}: begins a copy; never overwrites
  *
  * An answer that is not 200 is {"error": "..."}: 400 for a request that says too little, 401 and 403 for one that may
  * not ask this, 404 for what is not there, 409 for what was refused, 503 for a change while the daemon stops. */

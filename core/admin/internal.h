@@ -50,5 +50,8 @@ void answer_deploy(struct admin *admin, struct request *request); /* releases.c 
 void answer_releases(struct admin *admin, struct request *request);
 void answer_audit(struct admin *admin, struct request *request);
 void answer_doctor(struct admin *admin, struct request *request); /* doctor.c */
+void answer_store(struct admin *admin, struct request *request);  /* store.c */
+void answer_store_verify(struct admin *admin, struct request *request);
+void change_store_backup(struct admin *admin, struct request *request);
 
 #endif

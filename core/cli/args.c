@@ -45,6 +45,7 @@ static const struct known known[] = {
      "change a field; FIELD=@FILE reads it from a file, FIELD=@- from stdin; repeatable"},
     {'L', false, "log", "STYLE",
      "text, json or journal (default: text on a terminal, journal's prefixes under systemd, else json)"},
+    {'1', false, "resend", NULL, "what waits in the backup is sent again, even where the far side cannot tell a repeat"},
     {'h', true, "help", NULL, "this help"}};
 #define KNOWN (sizeof known / sizeof *known)
 
@@ -95,6 +96,7 @@ static void set(struct cli_args *args, char letter, const char *value)
     case 'x': args->rate = value; break;
     case 'o': args->as_it_was = true; break;
     case 'g': args->group = true; break;
+    case '1': args->resend = true; break;
     case 'e':
         if (args->set_count < CLI_SETS)
             args->sets[args->set_count++] = value;

@@ -31,7 +31,7 @@ struct cli_args {
     const char *reason, *release, *key, *kind, *verdict, *since, *until, *rate; /* of held things */
     const char *sets[CLI_SETS];                                                 /* FIELD=VALUE */
     size_t set_count;
-    bool json, watch, plain, verbose, as_it_was, group;
+    bool json, watch, plain, verbose, as_it_was, group, resend;
     long limit;  /* 0: not said */
     char **rest; /* arguments that are no options */
     int count;
@@ -104,5 +104,6 @@ int cli_audit(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_adapters(int argc, char **argv);
 int cli_sandbox(int argc, char **argv);
+int cli_store(int argc, char **argv);
 
 #endif

@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"held", cli_held, "what needs a person: list, show, retry, discard"},
     {"audit", cli_audit, "who changed what, when and why"},
     {"doctor", cli_doctor, "look at every connection and queue"},
+    {"store", cli_store, "the store: sizes and when it is full, verify, backup, compact, restore"},
     {"check", cli_check, "check the configuration, all flows and rules"},
     {"test", cli_test, "run the spec of a flow or rule"},
     {"try", cli_try, "run one event through a flow; delivers nothing"},
