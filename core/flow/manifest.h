@@ -13,7 +13,7 @@ struct step {
     enum step_kind kind;
     char *name;  /* of the function in flow.lua */
     char *title; /* for people; NULL: none */
-    int yes, no; /* STEP_ASK: index of the step that follows, always a later one, or STEP_STOP */
+    int yes, no; /* index of the step that follows, always a later one, or STEP_STOP; of a `do` both are the same */
     int line;    /* in flow.yaml */
 };
 

@@ -1,7 +1,7 @@
 /* manifest_steps.c - the steps of a flow: what is drawn is what runs
  *
- * Steps run from top to bottom.  An `ask` may jump, but only down or to the end: so every run ends
- * and no picture of a flow has a circle in it. */
+ * Steps run from top to bottom.  An `ask` may jump, and a `do` that says `then`, but only down or to the end: so every
+ * run ends and no picture of a flow has a circle in it. */
 #include "core/base/nearest.h"
 #include "core/config/yaml.h"
 #include "core/flow/manifest.h"
@@ -12,6 +12,7 @@ static const struct option step_options[] = {
     {.name = "title", .kind = OPTION_TEXT, .least = 1, .most = 200, .help = "the step in a sentence for people"},
     {.name = "yes", .kind = OPTION_TEXT, .help = "a later step, or stop"},
     {.name = "no", .kind = OPTION_TEXT, .help = "a later step, or stop"},
+    {.name = "then", .kind = OPTION_TEXT, .help = "after a `do`: a later step, or stop"},
     OPTION_END,
 };
 
@@ -74,6 +75,7 @@ static bool read_step(struct steps *steps, const struct yaml *at)
     struct settings *settings = settings_new(step_options);
     const struct yaml *act = yaml_get(at, "do"), *ask = yaml_get(at, "ask");
     const struct yaml *target = yaml_get(at, "yes") ? yaml_get(at, "yes") : yaml_get(at, "no");
+    const struct yaml *then = yaml_get(at, "then");
     bool ok = yaml_settings(at, step_options, NULL, NULL, false, settings, steps->err);
     if (ok && !act && !ask)
         ok = yaml_err(at, steps->err,
@@ -84,8 +86,10 @@ static bool read_step(struct steps *steps, const struct yaml *at)
     else if (ok && act && target)
         ok = yaml_err_key(target, steps->err,
                           "found %s in a step that does not ask; expected it below `ask: name` "
-                          "only, for after `do` the next step follows",
+                          "only; after `do` the next step follows, or the one that `then` names",
                           target->key.data);
+    else if (ok && ask && then)
+        ok = yaml_err_key(then, steps->err, "found then in a step that asks; expected yes and no");
     ok = ok && is_step_name(steps, act ? act : ask);
     if (ok)
         manifest->steps[manifest->step_count++] = (struct step){
@@ -98,7 +102,7 @@ static bool read_step(struct steps *steps, const struct yaml *at)
     return ok;
 }
 
-/* Where `yes` or `no` of step `from` leads to.  Not said: to the next step, and from the last one nowhere. */
+/* Where `yes`, `no` or `then` of step `from` leads to.  Not said: to the next step, and from the last one nowhere. */
 static bool read_target(const struct steps *steps, const struct yaml *at, int from, int *to)
 {
     char shown[YAML_SHOWN_MAX];
@@ -148,9 +152,9 @@ bool manifest_steps(struct manifest *manifest, const struct yaml *steps, struct 
     int at = 0;
     for (const struct yaml *item = steps->first; item; item = item->next, at++) {
         struct step *step = &manifest->steps[at];
-        if (step->kind == STEP_ASK
-            && (!read_target(&check, yaml_get(item, "yes"), at, &step->yes)
-                || !read_target(&check, yaml_get(item, "no"), at, &step->no)))
+        bool is_ask = step->kind == STEP_ASK;
+        if (!read_target(&check, yaml_get(item, is_ask ? "yes" : "then"), at, &step->yes)
+            || !read_target(&check, yaml_get(item, is_ask ? "no" : "then"), at, &step->no))
             return false;
     }
     return true;

@@ -45,6 +45,7 @@ static void forget_effects(struct run *run)
         free(run->asked[i].campaign);
     }
     run->asked_count = 0;
+    wishes_clear(&run->wishes);
 }
 
 /* Lets go of everything in the world; the effects stay. */
@@ -131,6 +132,7 @@ static bool take_results(struct run *run, int results)
         next = answer ? step->yes : step->no;
     } else {
         add_trail(run, NULL, why);
+        next = step ? step->yes : next;
     }
     lua_settop(L, 0);
     run->step = next == STEP_STOP ? run->instance->step_count : next;
@@ -237,7 +239,7 @@ static void go_on(struct run *run, int arguments, bool is_new_step)
 void run_start(struct run *run)
 {
     run->thread = world_thread(run->instance->world);
-    lua_rawgeti(run->thread, LUA_REGISTRYINDEX, run->instance->steps[0]);
+    lua_rawgeti(run->thread, LUA_REGISTRYINDEX, run->instance->steps[run->step]);
     lua_rawgeti(run->thread, LUA_REGISTRYINDEX, run->event_ref);
     go_on(run, 1, true);
 }

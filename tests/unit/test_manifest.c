@@ -282,7 +282,12 @@ TEST(a_step_does_or_asks_and_has_a_name_of_its_own)
              "flow.yaml:8:5: found do and ask in one step; expected one of them: make it two steps");
     is_wrong(STEPS "  - do: a\n    no: stop\n",
              "flow.yaml:8:5: found no in a step that does not ask; expected it below "
-             "`ask: name` only, for after `do` the next step follows");
+             "`ask: name` only; after `do` the next step follows, or the one that `then` names");
+    is_wrong(STEPS "  - ask: a\n    then: stop\n",
+             "flow.yaml:8:5: found then in a step that asks; expected yes and no");
+    is_wrong(STEPS "  - do: a\n  - do: b\n    then: a\n",
+             "flow.yaml:9:11: then: \"a\" stands in line 7, which is not below; expected a later step or stop, so that "
+             "every run ends");
     is_wrong(
         STEPS "  - do: a\n  - ask: a\n",
         "flow.yaml:8:10: ask: found the step \"a\" a second time; it already stands in line 7, and each step has its "
@@ -298,10 +303,10 @@ TEST(a_step_does_or_asks_and_has_a_name_of_its_own)
              "flow.yaml:7:9: do: a step cannot be named \"stop\", which ends a run; expected another name");
     is_wrong(STEPS "  - do: a\n    tilte: x\n",
              "flow.yaml:8:5: unknown key \"tilte\"; did you mean \"title\"? (allowed: do, "
-             "ask, title, yes, no)");
+             "ask, title, yes, no, then)");
     is_wrong(STEPS "  - find_site\n",
              "flow.yaml:7:5: found a text; expected a map of `key: value`; allowed keys: do, ask, "
-             "title, yes, no");
+             "title, yes, no, then");
     is_wrong(HEAD ON EVENT "steps: []\n", "flow.yaml:6:8: steps: found an empty list; expected a list such as `- do: "
                                           "find_site`; a flow with one function `run` has no steps at all");
 }
