@@ -13,7 +13,10 @@ static const struct cli_help help = {
     .text = "Runs one event through the flow in its folder, in the same world as in the daemon, and prints what each\n"
             "step decided and what the flow asked for.  Delivers nothing, stores nothing, needs no daemon.\n\n"
             "FLOW is a folder, or the name of one in the configuration's flows.  EVENT.json is\n"
-            "{\"body\": ..., \"headers\": {}, \"properties\": {}}; \"reads\": {\"alerts.get\": ...} answers look-ups.",
+            "{\"body\": ..., \"headers\": {}, \"properties\": {}}; \"reads\": {\"alerts.get\": ...} answers look-ups,\n"
+            "\"state\": {\"key\": ...} is what the flow has kept, and \"continue\": {\"step\": \"name\", \"timer\": "
+            "{...}}\n"
+            "begins where a timer would.",
     .options = "crj",
     .least = 2,
     .most = 2};
@@ -48,6 +51,28 @@ static void print_effect(json_t *effect)
     }
 }
 
+/* What it would keep: state that it sets or forgets, timers that it winds up or stops. */
+static void print_kept(json_t *result)
+{
+    size_t index;
+    json_t *item;
+    char room[32];
+    json_array_foreach(json_object_get(result, "state"), index, item) {
+        char *value = json_dumps(json_object_get(item, "value"), JSON_ENCODE_ANY);
+        int64_t in_ms = cli_number(item, "expires_in");
+        printf("state  %-22s %s%s%s\n", cli_text(item, "key"), value ? value : "forgotten",
+               in_ms ? ", expires in " : "", in_ms ? cli_duration(in_ms, room) : "");
+        free(value);
+    }
+    json_array_foreach(json_object_get(result, "timers"), index, item) {
+        if (json_is_true(json_object_get(item, "cancelled")))
+            printf("timer  %-22s cancelled\n", cli_text(item, "name"));
+        else
+            printf("timer  %-22s in %s at step %s\n", cli_text(item, "name"),
+                   cli_duration(cli_number(item, "in"), room), cli_text(item, "step"));
+    }
+}
+
 static int print_result(json_t *result)
 {
     size_t index;
@@ -67,6 +92,8 @@ static int print_result(json_t *result)
     }
     if (!ok)
         printf("%sfailed: %s%s\n", cli_paint("\033[31m"), cli_text(result, "error"), cli_paint("\033[0m"));
+    if (ok)
+        print_kept(result);
     json_t *effects = json_object_get(result, "effects");
     if (ok)
         printf("\n%zu effect%s, not delivered%s\n", json_array_size(effects), json_array_size(effects) == 1 ? "" : "s",

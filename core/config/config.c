@@ -101,38 +101,16 @@ static const struct option store_options[] = {
 
 /* Names that already mean something where flows are written. */
 static const char *const taken_names[] = {
-    "and",          "break",
-    "do",           "else",
-    "elseif",       "end",
-    "false",        "for",
-    "function",     "goto",
-    "if",           "in",
-    "local",        "nil",
-    "not",          "or",
-    "repeat",       "return",
-    "then",         "true",
-    "until",        "while", /* Lua's words */
-    "assert",       "collectgarbage",
-    "coroutine",    "debug",
-    "dofile",       "error",
-    "getmetatable", "io",
-    "ipairs",       "load",
-    "loadfile",     "math",
-    "next",         "os",
-    "package",      "pairs",
-    "pcall",        "print",
-    "rawequal",     "rawget",
-    "rawlen",       "rawset",
-    "require",      "select",
-    "setmetatable", "string",
-    "table",        "tonumber",
-    "tostring",     "type",
-    "utf8",         "warn",
+    "and",          "break",          "do",        "else",     "elseif",   "end",    "false",        "for",
+    "function",     "goto",           "if",        "in",       "local",    "nil",    "not",          "or",
+    "repeat",       "return",         "then",      "true",     "until",    "while", /* Lua's words */
+    "assert",       "collectgarbage", "coroutine", "debug",    "dofile",   "error",  "getmetatable", "io",
+    "ipairs",       "load",           "loadfile",  "math",     "next",     "os",     "package",      "pairs",
+    "pcall",        "print",          "rawequal",  "rawget",   "rawlen",   "rawset", "require",      "select",
+    "setmetatable", "string",         "table",     "tonumber", "tostring", "type",   "utf8",         "warn",
     "xpcall", /* Lua's functions and libraries */
-    "event",        "json",
-    "log",          "now",
-    "state",        "step",
-    "timer",        NULL, /* Headgate's */
+    "event",        "json",           "log",       "now",      "state",    "step",   "timer",        "uuid",
+    NULL, /* Headgate's */
 };
 
 /* Everything that is at hand while the file is checked. */

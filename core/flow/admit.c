@@ -97,6 +97,9 @@ static bool make_run(struct job *job)
     job->run->owner = job;
     job->run->ended = outcome_of_run;
     job->run->attempt = job->arrival ? job->arrival->attempts + 1 : 1;
+    job->run->memory = &flow_memory;
+    if (job->began_ms)
+        job->run->began_ms = job->began_ms;
     if (run_admit(job->run, job->record, given, &err))
         return true;
     if (is_unreadable_repeat(job))
@@ -261,6 +264,7 @@ void admit_arrival(struct flow *flow, struct arrival *arrival, struct slice row)
     struct slice record = record_get(row, "event");
     job->owned_record = mem_copy(record);
     job->id = mem_copy(record_get(row, "id"));
+    job->began_ms = record_get_integer(row, "began_ms", 0);
     if (record_has(row, "release"))
         job->release = mem_copy(record_get(row, "release"));
     job->flow = flow;

@@ -166,7 +166,7 @@ static bool encode_fields(lua_State *L, int table, const struct option *options,
     return taken == given || refuse_unknown(L, table, options, err);
 }
 
-static struct run *current_run(lua_State *L, const char *what)
+struct run *api_run(lua_State *L, const char *what)
 {
     struct run *run = *(struct run **)lua_getextraspace(L);
     if (!run)
@@ -246,7 +246,7 @@ static bool collect(struct run *run, struct connection *connection, const struct
                             .fields = BUF_INIT(FIELDS_MAX),
                             .as_said = BUF_INIT(FIELDS_MAX),
                             .recipient = BUF_INIT(RECIPIENT_MAX)};
-    effect_make_id(run->instance->release->name, slice_of(run->id), instance_step_name(run->instance, run->step),
+    effect_make_id(run->instance->release->name, run_identity(run), instance_step_name(run->instance, run->step),
                    run->position, asked->id);
     run->asked_count++;
     if (!address(asked, fields, err) || !prepare(run, asked, fields, err)) {
@@ -277,7 +277,7 @@ static int call_verb(lua_State *L)
 {
     struct connection *connection = lua_touserdata(L, lua_upvalueindex(1));
     const struct verb *verb = lua_touserdata(L, lua_upvalueindex(2));
-    struct run *run = current_run(L, connection->name);
+    struct run *run = api_run(L, connection->name);
     struct err err;
     err_clear(&err);
     if (lua_gettop(L) != 1 || !lua_istable(L, 1))
@@ -304,7 +304,7 @@ static int call_query(lua_State *L)
 {
     struct connection *connection = lua_touserdata(L, lua_upvalueindex(1));
     const struct query *query = lua_touserdata(L, lua_upvalueindex(2));
-    struct run *run = current_run(L, connection->name);
+    struct run *run = api_run(L, connection->name);
     struct err err = ERR_INIT;
     if (lua_gettop(L) != 1 || !lua_istable(L, 1))
         return luaL_error(L, "%s.%s takes one table of fields", connection->name, query->name);

@@ -13,5 +13,11 @@
 
 /* Puts the table NAME into the world's globals. */
 void api_add_connection(struct world *world, struct connection *connection);
+/* api_memory.c: puts `state`, `timer` and `uuid` there. */
+void api_add_memory(struct world *world);
+
+/* The run that is calling; raises where there is none. `what`: the function, for that error. */
+struct run;
+struct run *api_run(lua_State *L, const char *what);
 
 #endif

@@ -1,13 +1,18 @@
 /* event.c - what a run sees of its event: the table, and id, key and time as the manifest finds them */
 #include "core/base/clock.h"
 #include "core/base/utf8.h"
-#include "core/flow/run.h"
+#include "core/flow/continuation.h"
 #include "core/lua/json.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
 
 #define TIME_MOST_MS 253402300799999 /* the end of the year 9999 */
+
+struct slice run_identity(const struct run *run)
+{
+    return slice_of(run->cause[0] ? run->cause : run->id);
+}
 
 /* ---- the event's table --------------------------------------------------------------------------- */
 
@@ -54,6 +59,25 @@ struct building {
     bool ok;
 };
 
+/* What a continuation is told, beside the event: event.timer or event.result; and of what is late, how late. */
+static bool set_cause(lua_State *L, struct building *building)
+{
+    static const char *const fields[] = {"timer", "result", NULL};
+    for (const char *const *name = fields; *name; name++) {
+        struct slice json = record_get(building->record, *name);
+        if (!json.size)
+            continue;
+        if (!push_table(L, json, *name, building->err))
+            return false;
+        lua_setfield(L, 2, *name);
+    }
+    if (record_has(building->record, "late_ms")) {
+        lua_pushinteger(L, record_get_integer(building->record, "late_ms", 0));
+        lua_setfield(L, 2, "late_by");
+    }
+    return true;
+}
+
 /* Runs inside of lua_pcall: no memory left in the world is an error of this event, not of the program. */
 static int build_event(lua_State *L)
 {
@@ -71,6 +95,8 @@ static int build_event(lua_State *L)
     lua_setfield(L, 2, "properties");
     lua_pushinteger(L, run->received_ms);
     lua_setfield(L, 2, "received");
+    if (!set_cause(L, building))
+        return 0;
     lua_pushstring(L, run->instance->release->name);
     lua_setfield(L, 2, "flow");
     lua_pushinteger(L, run->attempt);
@@ -194,13 +220,21 @@ bool run_admit(struct run *run, struct slice record, const char *given_id, struc
     const struct manifest *manifest = run->instance->manifest;
     lua_State *L = world_lua(run->instance->world);
     struct building building = {run, record, err, false};
+    run->event_bytes = record.size;
     if (!protect(run, build_event, &building, err) || !building.ok)
         return false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, run->event_ref);
-    run->id = manifest->id_path ? text_at(L, "id", manifest->id_path, err) : mem_text(given_id);
-    if (run->id)
-        run->key = manifest->key_path ? text_at(L, "key", manifest->key_path, err) : mem_text(run->id);
+    if (record_has(record, "id")) { /* a continuation: what the first run found */
+        run->id = mem_copy(record_get(record, "id"));
+        run->key = mem_copy(record_get(record, "key"));
+    } else {
+        run->id = manifest->id_path ? text_at(L, "id", manifest->id_path, err) : mem_text(given_id);
+        if (run->id)
+            run->key = manifest->key_path ? text_at(L, "key", manifest->key_path, err) : mem_text(run->id);
+    }
     bool ok = run->key && find_time(L, run, record, err);
+    if (ok && record_has(record, "continues_at"))
+        ok = continuation_take_up(run, record, err);
     lua_pop(L, 1);
     return ok && protect(run, set_names, run, err);
 }

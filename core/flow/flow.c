@@ -327,6 +327,7 @@ static void on_before_wait(uv_prepare_t *prepare)
     struct flow *flow = prepare->data;
     while (flow->is_woken && flow->is_on && flow->live && flow->context->takes_events) {
         flow->is_woken = false;
+        timers_work(flow);
         inbox_work(flow);
     }
 }
@@ -342,12 +343,15 @@ struct flow *flow_new(struct flow_context *context, const char *name)
         flow->counts[i] = (uint64_t)store_counter(context->store, flow->counter_keys[i]);
     }
     inbox_open(flow);
+    timers_open(flow);
     uv_prepare_init(context->loop, &flow->before_wait);
     flow->before_wait.data = flow;
     uv_prepare_start(&flow->before_wait, on_before_wait);
     uv_unref((uv_handle_t *)&flow->before_wait);
     uv_timer_init(context->loop, &flow->timer);
     flow->timer.data = flow;
+    uv_timer_init(context->loop, &flow->memory.clock);
+    flow->memory.clock.data = flow;
     return flow;
 }
 
@@ -358,6 +362,8 @@ static void on_closed(uv_handle_t *handle)
         return;
     inbox_free(flow);
     buf_clear(&flow->scratch);
+    decided_clear(&flow->memory.state);
+    decided_clear(&flow->memory.timers);
     map_clear(&flow->pending);
     map_clear(&flow->lines);
     free(flow->name);
@@ -375,9 +381,10 @@ void flow_free(struct flow *flow)
     instance_release(flow->recalled);
     flow->live = flow->recalled = NULL;
     uv_prepare_stop(&flow->before_wait);
-    flow->handles = 2;
+    flow->handles = 3;
     uv_close((uv_handle_t *)&flow->before_wait, on_closed);
     uv_close((uv_handle_t *)&flow->timer, on_closed);
+    uv_close((uv_handle_t *)&flow->memory.clock, on_closed);
 }
 
 void flow_each_source(struct flow *flow, void (*each)(void *context, struct source *source), void *context)
@@ -417,6 +424,8 @@ void flow_look(struct flow *flow, struct flow_view *view)
                                .release = flow->live ? flow->live->release->hash : "",
                                .inbox = flow->inbox_rows,
                                .under_way = flow->under_way,
+                               .timers = flow->memory.timer_count,
+                               .next_timer_ms = flow->memory.timer_count ? timers_next_due(flow) : 0,
                                .received = flow->counts[COUNT_RECEIVED],
                                .finished = flow->counts[COUNT_FINISHED],
                                .expired = flow->counts[COUNT_EXPIRED],

@@ -64,6 +64,8 @@ struct flow_view {
     uint64_t received, finished, skipped, expired, failed; /* since the store was made; failed: became held */
     uint64_t inbox;                                        /* events waiting in the store */
     unsigned under_way;                                    /* taken and not yet committed */
+    uint64_t timers;                                       /* that wait */
+    int64_t next_timer_ms;                                 /* when the first of them is due; 0: none */
 };
 void flow_look(struct flow *flow, struct flow_view *view);
 /* Calls for each source that the flow has now. */

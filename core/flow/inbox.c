@@ -1,7 +1,8 @@
 /* inbox.c - events that are ours and wait to run: a read said later, an earlier one of their key waits, or a person
  * took them back from the held
  *
- *      row = record: event (record), received_ms, attempts, due_ms, id, key, release (where it must be a certain one)
+ *      row = record: event (record), received_ms, attempts, due_ms, id, key, release (where it must be a certain
+ *      one), began_ms (where it was tried before)
  *
  * At most INBOX_WINDOW of them are in memory.  While there are more on disk, every new event goes behind them, because
  * nobody can tell whether one of its key is among them. */
@@ -91,6 +92,8 @@ static void put_row(struct flow *flow, struct change *change, uint64_t number, c
     record_add_integer(&bytes, "received_ms", row->received_ms);
     record_add_integer(&bytes, "attempts", row->attempts);
     record_add_integer(&bytes, "due_ms", row->due_ms);
+    if (row->began_ms)
+        record_add_integer(&bytes, "began_ms", row->began_ms);
     record_add_text(&bytes, "id", row->id);
     record_add_text(&bytes, "key", row->key);
     if (row->release.size)

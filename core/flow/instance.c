@@ -90,6 +90,7 @@ static bool load(struct instance *instance, const struct instance_options *optio
     *(struct run **)lua_getextraspace(world_lua(instance->world)) = NULL;
     for (char **name = instance->manifest->uses; *name; name++)
         api_add_connection(instance->world, options->connection(options->context, *name));
+    api_add_memory(instance->world);
     snprintf(chunk, sizeof chunk, "%s/flow.lua", instance->release->name);
     if (!world_load(instance->world, chunk, source, err) || !take_steps(instance, err))
         return false;
@@ -152,6 +153,16 @@ void instance_release(struct instance *instance)
 const char *instance_step_name(const struct instance *instance, int step)
 {
     return step < instance->manifest->step_count ? instance->manifest->steps[step].name : "run";
+}
+
+int instance_find_step(const struct instance *instance, struct slice name, struct buf *names)
+{
+    for (int i = 0; i < instance->step_count; i++)
+        if (slice_is(name, instance_step_name(instance, i)))
+            return i;
+    for (int i = 0; i < instance->step_count; i++)
+        buf_addf(names, "%s%s", i ? ", " : "", instance_step_name(instance, i));
+    return -1;
 }
 
 bool instance_uses_rule(const struct instance *instance, const char *rule)

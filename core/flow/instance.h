@@ -44,6 +44,8 @@ struct instance *instance_keep(struct instance *instance);
 void instance_release(struct instance *instance);
 /* Name of the step for the trail: of the manifest, or "run". */
 const char *instance_step_name(const struct instance *instance, int step);
+/* -1: there is no step of that name; `names` gets those that there are. */
+int instance_find_step(const struct instance *instance, struct slice name, struct buf *names);
 bool instance_uses_rule(const struct instance *instance, const char *rule);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "core/base/map.h"
 #include "core/flow/flow.h"
+#include "core/flow/memory.h"
 #include "core/flow/run.h"
 #include "core/lane/lane.h"
 #include "core/lane/window.h"
@@ -53,6 +54,8 @@ struct job {
     bool is_ended;              /* its outcome is decided, and on its way to the disk */
     struct job *next;           /* in a line */
     char *owned_record;         /* of an inbox row */
+    int64_t began_ms;           /* when it was first tried; 0: not yet */
+    uint64_t decided;           /* number of the change that has what it keeps; 0: none */
     char *release;              /* hash of the release that it must run under; NULL: the live one */
 };
 
@@ -93,6 +96,8 @@ struct flow {
     uv_timer_t timer; /* for the next due event of the inbox */
     unsigned handles; /* that are not closed yet */
 
+    struct memory memory;
+
     struct buf scratch; /* for rows that are encoded and at once copied into a change */
     char counter_keys[FLOW_COUNTERS][NAME_MAX_BYTES + 32];
     uint64_t counts[FLOW_COUNTERS]; /* as of what was decided */
@@ -131,6 +136,7 @@ struct inbox_row {
     int64_t received_ms;
     unsigned attempts; /* made before */
     int64_t due_ms;    /* not before */
+    int64_t began_ms;  /* now() of its runs: when the first of them began; 0: none did */
 };
 struct arrival *inbox_add(struct flow *flow, struct change *change, const struct inbox_row *row);
 /* The row again, with one attempt more; its key is the arrival's. */

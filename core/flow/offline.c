@@ -75,6 +75,28 @@ static bool add_json(struct buf *record, const char *name, json_t *value)
     return ok;
 }
 
+static void add_word(struct buf *record, const char *name, json_t *from, const char *key)
+{
+    const char *text = json_string_value(json_object_get(from, key));
+    if (text)
+        record_add_text(record, name, slice_of(text));
+}
+
+/* {"step", "timer" or "result", "late_by", "cause", "id", "key"}: the run goes on where an earlier one left off. */
+static void add_continuation(struct buf *record, json_t *from)
+{
+    if (!from)
+        return;
+    add_word(record, "continues_at", from, "step");
+    add_word(record, "cause", from, "cause");
+    add_word(record, "id", from, "id");
+    add_word(record, "key", from, "key");
+    add_json(record, "timer", json_object_get(from, "timer"));
+    add_json(record, "result", json_object_get(from, "result"));
+    if (json_object_get(from, "late_by"))
+        record_add_integer(record, "late_ms", json_integer_value(json_object_get(from, "late_by")));
+}
+
 /* A body that is a text stands for the raw bytes in a flow of `format: text`. */
 static bool make_record(const struct instance *instance, json_t *event, struct buf *record, struct err *err)
 {
@@ -92,6 +114,7 @@ static bool make_record(const struct instance *instance, json_t *event, struct b
     }
     add_json(record, "headers", json_object_get(event, "headers"));
     add_json(record, "properties", json_object_get(event, "properties"));
+    add_continuation(record, json_object_get(event, "continue"));
     return !record->is_over || err_set(err, "the sample event is too large");
 }
 
@@ -100,7 +123,29 @@ struct ending {
     enum run_outcome outcome;
     offline_answer answer;
     void *context;
+    json_t *state; /* what state.get finds; NULL: nothing */
+    char *lent;    /* JSON of the value that it found last */
 };
+
+static bool get_state(const struct run *run, struct slice key, struct slice *json)
+{
+    struct ending *ending = run->owner;
+    json_t *value = json_object_getn(ending->state, key.data, key.size);
+    if (!value)
+        return false;
+    free(ending->lent);
+    ending->lent = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    *json = slice_of(ending->lent);
+    return true;
+}
+
+static bool has_room(const struct run *run, enum wish_kind kind, size_t bytes, struct err *err)
+{
+    (void)run, (void)kind, (void)bytes, (void)err;
+    return true;
+}
+
+static const struct run_memory offline_memory = {.get = get_state, .has_room = has_room};
 
 static void on_ended(struct run *run, enum run_outcome outcome)
 {
@@ -167,29 +212,71 @@ static json_t *effects_of(const struct run *run)
     return list;
 }
 
-static json_t *result_of(const struct run *run, bool ok, const char *error, const char *skipped)
+static json_t *wished_json(const struct wish *wish)
 {
-    return json_pack("{s:b, s:s, s:s, s:s, s:s, s:o, s:o}", "ok", ok, "error", error, "skipped", skipped, "id",
-                     run->id ? run->id : "", "key", run->key ? run->key : "", "decisions", decisions_of(run), "effects",
-                     effects_of(run));
+    return wish->json ? json_loadb(wish->json, wish->json_size, JSON_DECODE_ANY, NULL) : NULL;
 }
 
-static json_t *run_record(struct instance *instance, struct slice record, int64_t received_ms, offline_answer answer,
-                          void *context)
+static json_t *state_of(const struct run *run)
 {
-    struct ending ending = {.answer = answer, .context = context};
-    struct run *run = run_new(instance, received_ms);
+    json_t *list = json_array();
+    for (size_t i = 0; i < run->wishes.count; i++) {
+        const struct wish *wish = &run->wishes.list[i];
+        if (wish->kind == WISH_SET)
+            json_array_append_new(list, json_pack("{s:s, s:o, s:I}", "key", wish->name, "value", wished_json(wish),
+                                                  "expires_in", (json_int_t)wish->in_ms));
+        else if (wish->kind == WISH_DELETE)
+            json_array_append_new(list, json_pack("{s:s, s:b}", "key", wish->name, "deleted", 1));
+    }
+    return list;
+}
+
+static json_t *timers_of(const struct run *run)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < run->wishes.count; i++) {
+        const struct wish *wish = &run->wishes.list[i];
+        if (wish->kind == WISH_TIMER)
+            json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:o*, s:s}", "name", wish->name, "step",
+                                                  instance_step_name(run->instance, wish->step), "in",
+                                                  (json_int_t)wish->in_ms, "data", wished_json(wish), "id", wish->id));
+        else if (wish->kind == WISH_CANCEL)
+            json_array_append_new(list, json_pack("{s:s, s:b}", "name", wish->name, "cancelled", 1));
+    }
+    return list;
+}
+
+static json_t *result_of(const struct run *run, bool ok, const char *error, const char *skipped)
+{
+    return json_pack("{s:b, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "ok", ok, "error", error, "skipped", skipped,
+                     "id", run->id ? run->id : "", "key", run->key ? run->key : "", "decisions", decisions_of(run),
+                     "effects", effects_of(run), "state", state_of(run), "timers", timers_of(run));
+}
+
+/* What is said about a run beside its event. */
+struct setting {
+    int64_t received_ms, now_ms;
+    json_t *state;
+    bool is_continued; /* then it is never too old: it was ours already */
+};
+
+static json_t *run_record(struct instance *instance, struct slice record, const struct setting *setting,
+                          offline_answer answer, void *context)
+{
+    struct ending ending = {.answer = answer, .context = context, .state = setting->state};
+    struct run *run = run_new(instance, setting->received_ms);
     struct err err = ERR_INIT;
     json_t *result;
     int64_t expires_ms = instance->manifest->expires_ms;
     run->owner = &ending;
     run->ended = on_ended;
     run->answer = answer_read;
+    run->memory = &offline_memory;
     run->keeps_fields = true;
-    run->began_ms = received_ms;
+    run->began_ms = setting->now_ms;
     if (!run_admit(run, record, "sample", &err)) {
         result = result_of(run, false, err.text, "");
-    } else if (expires_ms && received_ms - run->time_ms > expires_ms) {
+    } else if (expires_ms && !setting->is_continued && setting->now_ms - run->time_ms > expires_ms) {
         result = result_of(run, true, "", "expired");
     } else {
         run_start(run);
@@ -197,7 +284,14 @@ static json_t *run_record(struct instance *instance, struct slice record, int64_
         result = result_of(run, ok, ok ? "" : run->err.text, "");
     }
     run_free(run);
+    free(ending.lent);
     return result;
+}
+
+static int64_t time_of(json_t *event, const char *name, int64_t fallback_ms)
+{
+    json_t *time = json_object_get(event, name);
+    return json_is_integer(time) ? json_integer_value(time) : fallback_ms;
 }
 
 json_t *offline_run(struct instance *instance, struct slice event_json, offline_answer answer, void *context,
@@ -206,12 +300,16 @@ json_t *offline_run(struct instance *instance, struct slice event_json, offline_
     json_error_t problem;
     json_t *event = json_loadb(event_json.data, event_json.size, JSON_REJECT_DUPLICATES, &problem);
     struct buf record = BUF_INIT(EVENT_MAX);
-    json_t *result = NULL, *received = json_object_get(event, "received");
-    if (!event)
+    json_t *result = NULL;
+    if (!event) {
         err_set(err, "line %d, column %d: %s", problem.line, problem.column, problem.text);
-    else if (make_record(instance, event, &record, err))
-        result = run_record(instance, buf_slice(&record),
-                            json_is_integer(received) ? json_integer_value(received) : clock_now_ms(), answer, context);
+    } else if (make_record(instance, event, &record, err)) {
+        struct setting setting = {.received_ms = time_of(event, "received", clock_now_ms()),
+                                  .state = json_object_get(event, "state"),
+                                  .is_continued = json_object_get(event, "continue") != NULL};
+        setting.now_ms = time_of(event, "now", setting.received_ms);
+        result = run_record(instance, buf_slice(&record), &setting, answer, context);
+    }
     buf_clear(&record);
     json_decref(event);
     return result;

@@ -27,10 +27,14 @@ struct instance_options offline_options(struct offline *offline);
 /* How the flow's reads are answered: by run_answer or run_no_answer, before it returns. */
 typedef void (*offline_answer)(struct run *run, void *context);
 
-/* Runs the event {"body", "headers", "properties", "received"}.  The result, owned by the caller:
+/* Runs the event {"body", "headers", "properties", "received"}, and where it says so: "now" (else it is "received"),
+ * "state" (an object: what the flow has kept), "continue" ({"step", "timer" or "result", "late_by", "cause", "id",
+ * "key"}: it goes on where an earlier run left off).  The result, owned by the caller:
  * {"ok", "error", "skipped": "" | "expired", "id", "key",
  *  "decisions": [{"step", "kind": "do" | "ask", "answer", "why"}],
- *  "effects": [{"id", "connection", "verb", "fields"}]}
+ *  "effects": [{"id", "connection", "verb", "fields"}],
+ *  "state": [{"key", "value", "expires_in" (ms, 0: never)} or {"key", "deleted": true}],
+ *  "timers": [{"name", "step", "in" (ms), "data", "id"} or {"name", "cancelled": true}]}
  * NULL: the event is not good JSON, or lacks a body. */
 json_t *offline_run(struct instance *instance, struct slice event_json, offline_answer answer, void *context,
                     struct err *err);

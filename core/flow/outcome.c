@@ -64,6 +64,7 @@ static void on_committed(void *context)
         map_remove(&flow->pending, slice_of(job->run->id));
     for (size_t i = 0; job->run && i < job->run->asked_count; i++)
         asked_is_on_disk(&job->run->asked[i]);
+    memory_done(job);
     if (job->arrival)
         inbox_gone(job->arrival);
     flow->is_woken = true;
@@ -200,6 +201,7 @@ static void finished(struct job *job)
     mark_seen(job, change);
     for (size_t i = 0; i < job->run->asked_count; i++)
         add_effect(job, change, &job->run->asked[i]);
+    memory_put(job, change);
     add_trail(job, change, "finished", NULL, 0);
     flow_count(job->flow, change, COUNT_FINISHED);
     submit(job, change);
@@ -284,6 +286,7 @@ void outcome_to_inbox(struct job *job, const char *why)
         .release = job->release ? slice_of(job->release) : SLICE_NONE,
         .received_ms = is_again ? job->arrival->entry.asked_ms : job->event->received_ms,
         .attempts = attempts,
+        .began_ms = attempts ? job->run->began_ms : 0,
         .due_ms = attempts ? clock_now_ms() + backoff_ms(attempts, AGAIN_LEAST_MS, AGAIN_MOST_MS) : 0,
     };
     struct change *change = change_new(on_in_inbox, job);

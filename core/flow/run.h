@@ -10,6 +10,7 @@
 #define HEADGATE_FLOW_RUN_H
 
 #include "core/flow/instance.h"
+#include "core/flow/wishes.h"
 #include "core/lane/effect.h"
 
 enum run_outcome { RUN_FINISHED, RUN_FAILED, RUN_LATER };
@@ -27,12 +28,25 @@ struct asked {
     struct buf as_said; /* record, as the flow said it; only where `keeps_fields` (try, test) */
 };
 
+struct run;
+#define CAUSE_MARK '\x1f' /* no id of an event has it */
+
+/* What the flow keeps between its runs, for a run that looks it up. */
+struct run_memory {
+    /* The value as JSON, lent until the loop waits; false: there is none. */
+    bool (*get)(const struct run *run, struct slice key, struct slice *json);
+    /* Whether there is room for one more value of that size, or for one more timer; false with the reason. */
+    bool (*has_room)(const struct run *run, enum wish_kind kind, size_t bytes, struct err *err);
+};
+
 struct run {
-    struct instance *instance; /* kept until run_free */
-    lua_State *thread;         /* NULL before the start and after the end */
-    int event_ref;             /* the event's table in the registry */
-    char *id, *key;            /* owned; after run_admit */
-    int64_t time_ms;           /* when the event happened */
+    struct instance *instance;      /* kept until run_free */
+    lua_State *thread;              /* NULL before the start and after the end */
+    int event_ref;                  /* the event's table in the registry */
+    char *id, *key;                 /* owned; after run_admit */
+    char cause[EFFECT_ID_SIZE + 1]; /* of a continuation: CAUSE_MARK and the id of its timer or effect; "": the event */
+    size_t event_bytes;             /* of its record */
+    int64_t time_ms;                /* when the event happened */
     int64_t received_ms;
     int64_t began_ms;  /* now() for this run */
     unsigned attempt;  /* 1, 2, ... */
@@ -42,6 +56,9 @@ struct run {
     size_t asked_count;
     size_t asked_bytes; /* of all of them */
     struct buf trail;   /* JSON: the entries of the steps, comma-separated */
+    struct wishes wishes;
+    unsigned named;                  /* uuids and timers so far: each has its own number */
+    const struct run_memory *memory; /* NULL: nothing was kept, and there is room */
 
     bool keeps_fields;
     const struct query *query; /* the read that the run waits for, while the thread yields */
@@ -62,6 +79,8 @@ struct run *run_new(struct instance *instance, int64_t received_ms);
 void run_free(struct run *run);
 /* Decodes the event and finds id, key and time as the manifest says.  False: the reason for holding it. */
 bool run_admit(struct run *run, struct slice record, const char *given_id, struct err *err);
+/* What sets this run apart from every other of its flow, and is the same when it is run again. */
+struct slice run_identity(const struct run *run);
 void run_start(struct run *run);
 /* The answer to `query`: JSON text; or why there is none (`is_final`: there will never be). */
 void run_answer(struct run *run, struct slice json);

@@ -24,5 +24,8 @@ const struct table_form table_forms[TABLE_COUNT] = {
     [TABLE_PARKED] = {"parked", "ttn", VALUE_RECORD},
     [TABLE_SUPPRESSED] = {"suppressed", "tb", VALUE_RECORD},
     [TABLE_COUNTERS] = {"counters", "b", VALUE_NUMBER},
+    [TABLE_STATE] = {"state", "tb", VALUE_BYTES, .expires = true},
+    [TABLE_TIMERS] = {"timers", "tnb", VALUE_RECORD},
+    [TABLE_TIMER_NAMES] = {"timer_names", "tb", VALUE_NUMBER},
     [TABLE_SAMPLES] = {"samples", "n", VALUE_RECORD, .expires = true},
 };

@@ -121,16 +121,108 @@ local function present(result)
   return run
 end
 
+-- ---- what a flow keeps between its runs ------------------------------------------------------------------------
+-- A `kept` is what stands when a run has ended: { state = { [key] = { value =, expires = ms } }, timers = { ... } }.
+
+local kept_after = setmetatable({}, { __mode = "k" })     -- run -> kept
+
+local function copy(list)
+  local other = {}
+  for name, value in pairs(list) do other[name] = value end
+  return other
+end
+
+local function state_at(kept, now)
+  local state = {}
+  for key, entry in pairs(kept.state) do
+    if not entry.expires or entry.expires > now then state[key] = entry.value end
+  end
+  return state
+end
+
+--- What the run set, cancelled and wound up, laid over what stood before.
+local function keep(before, result, event, now)
+  local kept = { state = copy(before.state), timers = copy(before.timers) }
+  for _, set in ipairs(result.state) do
+    kept.state[set.key] = not set.deleted and
+      { value = set.value, expires = set.expires_in > 0 and now + set.expires_in or nil } or nil
+  end
+  for _, timer in ipairs(result.timers) do
+    kept.timers[timer.name] = not timer.cancelled and {
+      name = timer.name, step = timer.step, data = timer.data, due = now + timer["in"],
+      cause = timer.id, event = event, id = result.id, key = result.key,
+    } or nil
+  end
+  return kept
+end
+
+local function by_due(a, b)
+  if a.due ~= b.due then return a.due < b.due end
+  return a.name < b.name
+end
+
+local function play(flow, event, before, now, continue, reads)
+  local sent = copy(event)
+  sent.now, sent.state, sent.continue = now, state_at(before, now), continue
+  local result = native.decode(native.run(flow.folder, native.encode(sent), answerer(reads or {})))
+  local run = present(result)
+  local kept = run.ok and keep(before, result, event, now) or before
+  kept_after[run] = kept
+  run.state, run.timers = state_at(kept, now), {}
+  for _, timer in pairs(kept.timers) do
+    run.timers[#run.timers + 1] = { name = timer.name, step = timer.step, data = timer.data, due = timer.due }
+  end
+  table.sort(run.timers, by_due)
+  return run
+end
+
+local function find_timer(kept, name)
+  local names = {}
+  for _, timer in pairs(kept.timers) do
+    if timer.name == name or timer.step == name then return timer end
+    names[#names + 1] = timer.name
+  end
+  error(("no timer %q waits; there are: %s"):format(name, #names > 0 and table.concat(names, ", ") or "none"), 3)
+end
+
 --- Runs one event through the flow.  The event is a sample, or a table like one: { body =, headers =, properties =,
---- received = }; `now()` answers `received`.  `options.reads` answers look-ups:
+--- received = }; `now()` answers `received`.  `options.reads` answers look-ups; `options.state` is what the flow has
+--- kept, or `options.after` an earlier run, with whose state and timers this one goes on:
 ---
 ---     flow:run(event, { reads = { ["alerts.get"] = function(fields) return { status = "open" } end } })
+---     flow:run(spec.event "offline-cleared", { after = raised })
 ---@param event headgate.SampleEvent
----@param options { reads: headgate.Reads }?
+---@param options headgate.SpecOptions?
 ---@return headgate.SpecRun
 function Flow:run(event, options)
-  local reads = options and options.reads or {}
-  return present(native.decode(native.run(self.folder, native.encode(event), answerer(reads))))
+  options = options or {}
+  event = copy(event)
+  event.received = event.received or os.time() * 1000
+  local before = { state = {}, timers = {} }
+  for key, value in pairs(options.state or {}) do before.state[key] = { value = value } end
+  if options.after then before = kept_after[options.after] end
+  return play(self, event, before, event.received, nil, options.reads)
+end
+
+--- The timer of that name (or the one that leads to that step) is due, after `run`: what comes of it.  `now()` is the
+--- moment at which it is due, or `options.late_by` ms later.
+---
+---     local later = flow:fire(raised, "still_offline")
+---@param run headgate.SpecRun
+---@param name string
+---@param options { reads: headgate.Reads?, late_by: integer? }?
+---@return headgate.SpecRun
+function Flow:fire(run, name, options)
+  options = options or {}
+  local kept = kept_after[run]
+  local timer = find_timer(kept, name)
+  local before = { state = kept.state, timers = copy(kept.timers) }
+  before.timers[timer.name] = nil
+  local late_by = options.late_by or 0
+  return play(self, timer.event, before, timer.due + late_by, {
+    step = timer.step, cause = timer.cause, id = timer.id, key = timer.key, late_by = late_by,
+    timer = { name = timer.name, data = timer.data },
+  }, options.reads)
 end
 
 return spec

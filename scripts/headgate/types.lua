@@ -15,6 +15,8 @@
 ---@field properties headgate.Properties
 ---@field flow string        name of the flow
 ---@field attempt integer    1, 2, ...: which run of this event it is
+---@field late_by? integer   ms: how late it is, of a run that a timer began, or of an occurrence that was missed
+---@field timer? { name: string, data: any }   of a run that `timer.after` began
 ---@field [string] any
 
 --- What the source says of the message.
@@ -58,9 +60,52 @@ function json.encode(value) end
 ---@return T[]
 function json.array(list) end
 
---- The moment of this run, ms since 1970.  It stands still while the run lasts.
+--- The moment of this run, ms since 1970.  It stands still while the run lasts; where a look-up said "later" and the
+--- event is tried again, it is still the moment of the first try.
 ---@return integer
 function now() end
+
+--- A name that nothing else has (RFC 9562, version 8); the same one when the event is run again.
+---@return string
+function uuid() end
+
+-- ---- what a flow keeps between its runs --------------------------------------------------------------------------
+
+--- The flow's own durable memory.  What a run sets becomes true together with its effects; of a run that fails, nothing
+--- does.  The next run sees it, be it on disk yet or not.
+---@class headgate.State
+state = {}
+
+--- What is kept under `key` (1 to 200 bytes of text); nil if there is nothing.
+---@param key string
+---@return any
+function state.get(key) end
+
+--- Keeps `value`, whatever JSON can say in 64 KiB.  With `expires` it is gone after that time.
+---@param key string
+---@param value any
+---@param options? { expires: string|integer }   "7d", or milliseconds
+function state.set(key, value, options) end
+
+--- Forgets what is kept under `key`.
+---@param key string
+function state.delete(key) end
+
+--- Durable timers.
+---@class headgate.Timer
+timer = {}
+
+--- After `duration` a new run of this event begins at `step`, with event.timer = { name, data } and event.late_by.
+--- A timer of the same name is replaced; names are the flow's, so put the key into them.
+---@param duration string|integer   "10m", or milliseconds
+---@param step string
+---@param data? any                 64 KiB as JSON
+---@param options? { name: string }
+function timer.after(duration, step, data, options) end
+
+--- Stops the timer of that name; no error where there is none.
+---@param name string
+function timer.cancel(name) end
 
 --- A line in the daemon's log, with the flow's name before it.
 ---@class headgate.Log
@@ -190,9 +235,19 @@ broker = {}
 --- Answers to look-ups by name: reads["alerts.get"] = function(fields) return { status = "open" } end
 ---@alias headgate.Reads table<string, fun(fields: table): any>
 
+---@class headgate.SpecOptions
+---@field reads? headgate.Reads
+---@field state? table<string, any>   what the flow has kept
+---@field after? headgate.SpecRun     go on with the state and the timers of this run
+
+---@class headgate.FireOptions
+---@field reads? headgate.Reads
+---@field late_by? integer   ms
+
 ---@class headgate.SpecFlow
 ---@field folder string
----@field run fun(self, event: headgate.SampleEvent, options?: { reads: headgate.Reads }): headgate.SpecRun
+---@field run fun(self, event: headgate.SampleEvent, options?: headgate.SpecOptions): headgate.SpecRun
+---@field fire fun(self, run: headgate.SpecRun, name: string, options?: headgate.FireOptions): headgate.SpecRun
 
 --- What came of one run.
 ---@class headgate.SpecRun
@@ -205,6 +260,8 @@ broker = {}
 ---@field why table<string, string>        its reason
 ---@field asked string[]                "alerts.create", "mail.send", ...: the effects' verbs, in order
 ---@field effects { id: string, connection: string, verb: string, fields: table }[]
+---@field state table<string, any>      what the flow keeps after this run
+---@field timers { name: string, step: string, data: any, due: integer }[]   that wait then, the next one first
 
 ---@alias headgate.NativeReads fun(connection: string, query: string, fields: string): string
 

@@ -1,0 +1,40 @@
+/* continuation.h - a run that goes on where an earlier one of its event left off
+ *
+ *      timer.after, `next` on an effect ─► carried: the event, and the step at which it goes on
+ *                                              │ stored with the timer, with the effect
+ *      due, delivered, refused ─► event ──────┘─► inbox, in the same change ─► a run that begins at that step
+ *
+ * A continuation is an ordinary row of the inbox.  Its event is the first one's, with these fields added to the record:
+ *
+ *     id, key, received_ms    of the first event, so that a newer release cannot find others in it
+ *     continues_at            text: the step; the release that is live then must have it
+ *     cause                   text: id of the timer or effect; with it, the effects of this run have ids of their own
+ *     timer, result           json: what event.timer or event.result says
+ *     late_ms                 integer: how late the timer is; event.late_by */
+#ifndef HEADGATE_FLOW_CONTINUATION_H
+#define HEADGATE_FLOW_CONTINUATION_H
+
+#include "core/flow/run.h"
+
+#define CARRIED_MOST ((size_t)16 << 20) /* bytes of an event that can be carried on */
+
+/* The step of that name, for a run that wants to go on there; -1 with the reason. */
+int continuation_step(const struct run *run, const char *name, struct err *err);
+/* The record of the run's event, so that it can go on at `step`. */
+void continuation_carry(const struct run *run, struct slice record, int step, struct buf *carried);
+/* Of a record: begins the run where it says (see run_admit).  False with the reason. */
+bool continuation_take_up(struct run *run, struct slice record, struct err *err);
+
+struct continuation {
+    struct slice carried;
+    struct slice cause;     /* id of the timer or effect */
+    const char *what;       /* "timer" or "result" */
+    struct slice json;      /* what it says */
+    const int64_t *late_ms; /* of a timer; NULL: no timer */
+};
+struct flow;
+struct change;
+/* Puts it into the flow's inbox, as an event that was received.  Call flow_wake from the change's `done`. */
+void continuation_arrives(struct flow *flow, struct change *change, const struct continuation *continuation);
+
+#endif
