@@ -60,6 +60,10 @@ void connection_says(struct connection *connection, enum connection_state state,
 void connection_pause(struct connection *connection, int64_t pause_ms, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The far side says that it allows `calls` more, and from `reset_ms` (ms since 1970; 0: it does not say) on again as
+ * many as it likes: obeyed and shown.  Call it before the delivery is answered whose answer said so. */
+void connection_allows(struct connection *connection, int64_t calls, int64_t reset_ms);
+
 /* ---- events in ------------------------------------------------------------------------- */
 
 /* One flow's claim on what a connection delivers.  Made and freed by core; after `silence` it may be freed. */
@@ -137,6 +141,15 @@ struct verb {
     /* Checks and builds what is stored, from ask->fields into `out` (a record): so that every attempt sends the
      * same bytes.  An error fails the flow's step.  NULL: the fields are stored as they are. */
     bool (*prepare)(const struct ask *ask, struct buf *out, struct err *err);
+    /* How many may go in one call, by the adapter's deliver_batch; 0: each goes alone, by deliver.  A batch never holds
+     * two effects of one key: one might fail and the later one not. */
+    unsigned batch_most;
+    /* Whether `other` may be in one batch with `first` (both as stored); NULL: any of this verb. */
+    bool (*goes_with)(struct slice first, struct slice other);
+    /* Whether one write does for an `earlier` one that still waits and the `later` one behind it, of the same key and
+     * verb; then `out` is to become that write (of the same target, say: the later one, with what only the earlier one
+     * said).  The earlier one is superseded: it has a receipt that names the later one, and counts.  NULL: never. */
+    bool (*merge)(struct slice earlier, struct slice later, struct buf *out);
 };
 
 /* One effect that is due.  Lent to the adapter until it answers, exactly once, on the loop thread. */
@@ -160,7 +173,16 @@ void delivery_later(struct delivery *delivery, int64_t wait_ms, const char *form
 void delivery_never(struct delivery *delivery, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* As never; and nothing is to be sent to this recipient any more: there is none of that name, say. */
 void delivery_never_again(struct delivery *delivery, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void delivery_unknown(struct delivery *delivery, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What is known of a delivery that was sent and not answered, for the person who must decide. */
+struct delivery_known {
+    int64_t sent_bytes, whole_bytes; /* how many of how many were sent; 0 and 0: that is not known */
+    const char *last_reply;          /* what the far side said last, about whatever; NULL: nothing */
+    int64_t sent_ms;                 /* when it was sent; 0: now */
+};
+/* `known` may be NULL: nothing is. */
+void delivery_unknown(struct delivery *delivery, const struct delivery_known *known, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ---- reads: a run waits for the answer --------------------------------------------------- */
 
@@ -222,6 +244,9 @@ struct adapter {
     void (*ack)(struct connection *connection, struct event *event);      /* all it caused is on disk */
     void (*put_back)(struct connection *connection, struct event *event); /* to the source, untouched */
     void (*deliver)(struct connection *connection, struct delivery *delivery);
+    /* Several of one verb that has batch_most, in one call; each delivery is answered by itself, once, in any order.
+     * The array is lent until the last answer. */
+    void (*deliver_batch)(struct connection *connection, struct delivery *const *deliveries, size_t count);
     void (*ask)(struct connection *connection, struct question *question);
     void (*examine)(struct connection *connection, struct source *source /* or NULL */,
                     struct examination *examination);

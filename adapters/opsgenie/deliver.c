@@ -34,6 +34,7 @@ struct opsgenie_call {
     uv_timer_t timer;                /* until the outcome is asked for again */
     size_t asked;                    /* how often it was */
     int64_t accepted_ns;             /* when the write was */
+    int64_t sent_ms;                 /* when it was sent */
     struct opsgenie_verdict verdict; /* the last one */
 };
 
@@ -113,6 +114,8 @@ static void finish(struct opsgenie_call *call)
     struct delivery *delivery = call->delivery;
     struct opsgenie_verdict verdict = call->verdict;
     struct slice notes = record_get(delivery->fields, "notes");
+    struct delivery_known known = {.last_reply = call->accepted_ns ? "202: the request was taken" : NULL,
+                                   .sent_ms = call->sent_ms};
     call_end(call);
     switch (verdict.kind) {
     case OPSGENIE_DONE:
@@ -120,7 +123,7 @@ static void finish(struct opsgenie_call *call)
         break;
     case OPSGENIE_LATER: delivery_later(delivery, verdict.wait_ms, "%s", verdict.text); break;
     case OPSGENIE_NEVER: delivery_never(delivery, "%s", verdict.text); break;
-    default: delivery_unknown(delivery, "%s", verdict.text);
+    default: delivery_unknown(delivery, &known, "%s", verdict.text);
     }
 }
 
@@ -219,6 +222,7 @@ void opsgenie_deliver(struct connection *connection, struct delivery *delivery)
 {
     struct opsgenie_call *call = call_new(connection->state);
     call->delivery = delivery;
+    call->sent_ms = clock_now_ms();
     char *method = mem_copy(record_get(delivery->fields, "method"));
     char *path = mem_copy(record_get(delivery->fields, "path"));
     call_send(call, method, path, record_get(delivery->fields, "body"), delivery->verb->is_idempotent, on_written);

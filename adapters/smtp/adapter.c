@@ -234,6 +234,15 @@ static void say_state(struct mailer *mailer, const struct smtp_outcome *outcome,
         connection_pause(connection, verdict->pause_ms, "%s", verdict->words);
 }
 
+static void unknown(struct delivery *delivery, const struct smtp_outcome *outcome, const char *words)
+{
+    struct delivery_known known = {.sent_bytes = outcome->given_bytes,
+                                   .whole_bytes = outcome->whole_bytes,
+                                   .last_reply = outcome->last_reply,
+                                   .sent_ms = outcome->given_ms};
+    delivery_unknown(delivery, &known, "%s", words);
+}
+
 static void answer(struct mailer *mailer, struct delivery *delivery, const struct smtp_outcome *outcome)
 {
     struct smtp_verdict verdict;
@@ -248,7 +257,7 @@ static void answer(struct mailer *mailer, struct delivery *delivery, const struc
         else
             delivery_never(delivery, "%s", verdict.words);
         break;
-    case SMTP_UNKNOWN: delivery_unknown(delivery, "%s", verdict.words); break;
+    case SMTP_UNKNOWN: unknown(delivery, outcome, verdict.words); break;
     }
 }
 

@@ -185,6 +185,7 @@ static void on_answer(struct smtp_session *session, int code)
 {
     struct smtp_outcome *outcome = session->outcome;
     outcome->code = code;
+    snprintf(outcome->last_reply, sizeof outcome->last_reply, "%d %s", code, outcome->text);
     if (outcome->phase == SMTP_PHASE_LOGIN && code == 235)
         session->is_authenticated = true;
     if (outcome->phase == SMTP_PHASE_LOGIN && code == 220)
@@ -244,6 +245,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *context)
     }
     memcpy(to, session->message.data + session->given, part);
     session->given += part;
+    session->outcome->given_bytes = (int64_t)session->given;
+    session->outcome->given_ms = clock_now_ms();
     session->outcome->is_body_given = session->given == session->message.size;
     return part;
 }
@@ -352,7 +355,7 @@ bool smtp_send_is_encrypted(const struct smtp_session *session)
 /* One transfer, with everything that was seen of it in `outcome`. */
 static void perform(struct smtp_session *session, struct smtp_outcome *outcome)
 {
-    *outcome = (struct smtp_outcome){.phase = SMTP_PHASE_CONNECT};
+    *outcome = (struct smtp_outcome){.phase = SMTP_PHASE_CONNECT, .whole_bytes = (int64_t)session->message.size};
     session->outcome = outcome;
     session->is_over = session->is_in_reply = false;
     session->why_ended = NULL;

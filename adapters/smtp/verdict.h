@@ -22,13 +22,17 @@ enum smtp_phase {
 struct smtp_outcome {
     CURLcode curl;
     enum smtp_phase phase;
-    int code;                 /* the whole answer to what was sent last; 0: none came */
-    int enhanced[3];          /* 5, 1, 1; all 0: none came, or it contradicts `code` */
-    char text[SMTP_TEXT_MAX]; /* of that answer, without its codes */
-    bool is_body_given;       /* libcurl had all of the message */
-    bool is_unauthenticated;  /* credentials are configured, but the server did not ask for them */
-    bool is_reused;           /* on a connection that carried mails before */
-    char failure[256];        /* what libcurl says, if it failed */
+    int code;                            /* the whole answer to what was sent last; 0: none came */
+    int enhanced[3];                     /* 5, 1, 1; all 0: none came, or it contradicts `code` */
+    char text[SMTP_TEXT_MAX];            /* of that answer, without its codes */
+    bool is_body_given;                  /* libcurl had all of the message */
+    int64_t given_bytes;                 /* of the message, to libcurl */
+    int64_t whole_bytes;                 /* that the message has */
+    int64_t given_ms;                    /* when libcurl last took some; 0: never */
+    char last_reply[SMTP_TEXT_MAX + 20]; /* with its code, whatever it was about; "": none in this transaction */
+    bool is_unauthenticated;             /* credentials are configured, but the server did not ask for them */
+    bool is_reused;                      /* on a connection that carried mails before */
+    char failure[256];                   /* what libcurl says, if it failed */
 };
 
 enum smtp_verdict_kind { SMTP_DONE, SMTP_LATER, SMTP_NEVER, SMTP_UNKNOWN };

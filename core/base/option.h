@@ -16,6 +16,7 @@ enum option_kind {
     OPTION_DURATION, /* "500ms", "30s", "10m", "2h", "7d"; kept in ms */
     OPTION_SIZE,     /* "64KiB", "1MiB", "2GiB" or plain bytes; kept in bytes */
     OPTION_RATE,     /* "10/s", "500/h", "4/d"; kept as events a day */
+    OPTION_RATES,    /* one rate or a list of them: "10/s" or [10/s, 1000/h]; kept as a list of texts */
     OPTION_SECRET,   /* text, or ${env:NAME}, ${file:PATH}, ${credential:NAME}; never printed */
     OPTION_LIST,     /* list of texts */
     OPTION_MAP,      /* table from text to text */

@@ -11,8 +11,8 @@ static const struct cli_help help = {
 
 static const char *kind_word(enum option_kind kind)
 {
-    static const char *const words[] = {"text", "integer", "true/false", "duration", "size",
-                                        "rate", "secret",  "list",       "map",      "any value"};
+    static const char *const words[] = {"text",  "integer", "true/false", "duration", "size",     "rate",
+                                        "rates", "secret",  "list",       "map",      "any value"};
     return words[kind];
 }
 

@@ -7,7 +7,7 @@
 #include "core/config/tokens.h"
 
 /* A connection as it is configured; `common` holds what every adapter's connections may say (config_common_options:
- * adapter, environment, concurrency, rate, when_unknown). */
+ * adapter, environment, concurrency, rate, max_age, when_unknown). */
 struct config_connection {
     char *name;
     const struct adapter *adapter;

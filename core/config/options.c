@@ -32,6 +32,7 @@ static const char *expected(enum option_kind kind)
     case OPTION_DURATION: return "a duration such as 500ms, 30s, 10m, 2h or 7d";
     case OPTION_SIZE: return "a size such as 64KiB, 1MiB or 2GiB, or a number of bytes";
     case OPTION_RATE: return "a rate such as 10/s, 600/m, 500/h or 4/d";
+    case OPTION_RATES: return "a rate such as 10/s, 600/m, 500/h or 4/d, or a list of them";
     case OPTION_SECRET: return "a text, or better \"${env:NAME}\", \"${file:PATH}\" or \"${credential:NAME}\"";
     case OPTION_LIST: return "a list of texts such as [\"one\", \"two\"]";
     case OPTION_MAP: return "a map of texts such as {name: \"value\"}";
@@ -165,6 +166,29 @@ static bool set_items(const struct check *check, const struct option *option, co
     return ok;
 }
 
+/* Each of them is one "10/s"; `most` bounds how many there are. */
+static bool set_rates(const struct check *check, const struct option *option, const struct yaml *value)
+{
+    char shown[YAML_SHOWN_MAX];
+    int64_t number, count = 0;
+    bool is_list = value->kind == YAML_LIST;
+    if (yaml_is_nothing(value) || (is_list ? !value->first : value->kind != YAML_SCALAR))
+        return yaml_err(value, check->err, "%s: found %s; expected %s", option->name,
+                        is_list ? "an empty list" : yaml_found(value), expected(option->kind));
+    settings_set_empty(check->settings, option->name);
+    for (const struct yaml *item = is_list ? value->first : value; item; item = is_list ? item->next : NULL) {
+        if (item->kind != YAML_SCALAR || !settings_parse(OPTION_RATE, item->text.data, &number) || number < 1)
+            return yaml_err(item, check->err, "%s: found %s; expected %s", option->name,
+                            item->kind == YAML_SCALAR ? yaml_shown(item->text, shown) : yaml_found(item),
+                            expected(option->kind));
+        if (++count > option->most)
+            return yaml_err(item, check->err, "%s: found more than %lld rates; expected %s", option->name,
+                            (long long)option->most, expected(option->kind));
+        settings_add_item(check->settings, option->name, item->text);
+    }
+    return true;
+}
+
 static bool set_value(const struct check *check, const struct option *option, const struct yaml *value)
 {
     switch (option->kind) {
@@ -172,6 +196,7 @@ static bool set_value(const struct check *check, const struct option *option, co
     case OPTION_SECRET: return set_text(check, option, value);
     case OPTION_LIST:
     case OPTION_MAP: return set_items(check, option, value);
+    case OPTION_RATES: return set_rates(check, option, value);
     default: return set_number(check, option, value);
     }
 }

@@ -26,14 +26,17 @@ static struct lane_options lane_options_of(const struct config_connection *from)
     const struct settings *common = from->common;
     unsigned concurrency = settings_has(common, "concurrency") ? (unsigned)settings_number(common, "concurrency") : 0;
     const char *unknown = settings_text(common, "when_unknown");
-    return (struct lane_options){
+    struct lane_options options = {
         .concurrency = concurrency                  ? concurrency
                        : from->adapter->concurrency ? from->adapter->concurrency
                                                     : 1,
-        .rate_per_day = settings_has(common, "rate") ? settings_number(common, "rate") : 0,
         .retries_unknown = unknown && strcmp(unknown, "retry") == 0,
+        .max_age_ms = settings_number(common, "max_age"),
         .receipts_ms = RECEIPTS_MS,
     };
+    for (size_t i = 0; i < settings_count(common, "rate") && i < RATES_MAX; i++)
+        options.rate_count += rate_limit_parse(settings_item(common, "rate", i), &options.rates[options.rate_count]);
+    return options;
 }
 
 static bool open_connection(struct engine *engine, size_t index, const struct config_connection *from, struct err *err)
@@ -188,21 +191,45 @@ void engine_orphans(struct engine *engine, const struct books *books, struct buf
     }
 }
 
-static void warn_of_orphans(struct engine *engine)
-{
-    struct err err = ERR_INIT;
-    struct buf lines = BUF_INIT(65536);
+/* The whole store is read for it, on another thread: a start does not wait for that. */
+struct stocktaking {
+    struct engine *engine; /* lives as long as a picture of its store is open */
+    struct picture *picture;
     struct books books;
-    struct picture *picture = picture_open(engine->store, &err);
-    if (!picture)
-        return;
-    books_read(picture, &books);
-    picture_close(picture);
-    engine_orphans(engine, &books, &lines);
+    uv_work_t work;
+};
+
+static void take_stock(uv_work_t *work)
+{
+    struct stocktaking *stocktaking = work->data;
+    books_read(stocktaking->picture, &stocktaking->books);
+}
+
+static void on_stock_taken(uv_work_t *work, int status)
+{
+    struct stocktaking *stocktaking = work->data;
+    struct buf lines = BUF_INIT(65536);
+    (void)status;
+    engine_orphans(stocktaking->engine, &stocktaking->books, &lines);
     for (char *line = lines.data, *end; line && (end = strchr(line, '\n')); line = end + 1)
         log_warning("%.*s", (int)(end - line), line);
     buf_clear(&lines);
-    books_clear(&books);
+    picture_close(stocktaking->picture);
+    books_clear(&stocktaking->books);
+    free(stocktaking);
+}
+
+static void warn_of_orphans(struct engine *engine)
+{
+    struct err err = ERR_INIT;
+    struct picture *picture = picture_open(engine->store, &err);
+    if (!picture)
+        return;
+    struct stocktaking *stocktaking = mem_zero(sizeof *stocktaking);
+    stocktaking->engine = engine;
+    stocktaking->picture = picture;
+    stocktaking->work.data = stocktaking;
+    uv_queue_work(engine->loop, &stocktaking->work, take_stock, on_stock_taken);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------- */

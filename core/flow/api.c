@@ -21,6 +21,7 @@ static const char *kind_words(enum option_kind kind)
     case OPTION_DURATION: return "a duration such as \"10m\", or milliseconds";
     case OPTION_SIZE: return "a size such as \"64KiB\", or bytes";
     case OPTION_RATE: return "a rate such as \"10/s\"";
+    case OPTION_RATES: return "a list of rates";
     case OPTION_LIST: return "a list of texts";
     case OPTION_MAP: return "a table of texts";
     case OPTION_ANY: return "a value";
@@ -90,6 +91,7 @@ static bool add_field(lua_State *L, const struct option *option, struct buf *rec
         if (type == LUA_TSTRING && settings_parse(option->kind, lua_tostring(L, -1), &number))
             return add_integer(option, number, record, err);
         break;
+    case OPTION_RATES:
     case OPTION_LIST:
     case OPTION_MAP:
         if (type == LUA_TTABLE)

@@ -37,6 +37,15 @@ static const struct option flow_options[] = {
      .choices = "hold|drop",
      .fallback = "hold",
      .help = "what becomes of events while the gate is off"},
+    {.name = "priority",
+     .kind = OPTION_TEXT,
+     .choices = "high|normal|low",
+     .fallback = "normal",
+     .help = "whether its effects overtake those of other flows, or let them pass"},
+    {.name = "when_unknown",
+     .kind = OPTION_TEXT,
+     .choices = "retry|hold",
+     .help = "what becomes of an effect that was sent without an answer; not said: as the connection says"},
     {.name = "uses", .kind = OPTION_LIST, .help = "the connections that it may touch"},
     OPTION_END,
 };
@@ -135,6 +144,11 @@ static bool read_flow(struct reading *reading, const struct yaml *root)
         manifest->title = mem_text(settings_text(flow, "title"));
         manifest->owner = mem_text(settings_text(flow, "owner"));
         manifest->drops_when_off = strcmp(settings_text(flow, "when_off"), "drop") == 0;
+        priority_parse(slice_of(settings_text(flow, "priority")), &manifest->priority);
+        const char *unknown = settings_text(flow, "when_unknown");
+        manifest->when_unknown = !unknown                        ? UNKNOWN_AS_CONNECTION
+                                 : strcmp(unknown, "retry") == 0 ? UNKNOWN_RETRY
+                                                                 : UNKNOWN_HOLD;
     }
     settings_free(flow);
     return ok;

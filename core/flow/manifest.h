@@ -3,6 +3,7 @@
 #define HEADGATE_FLOW_MANIFEST_H
 
 #include "core/config/config.h"
+#include "core/lane/effect.h"
 
 #define STEPS_MAX 200 /* of one flow */
 
@@ -35,10 +36,12 @@ struct manifest {
     char *key_path;  /* NULL: the id is the key */
     char *time_path; /* NULL: the time the source tells, else when it was received */
     enum event_format format;
-    int64_t remember_ms; /* a repeat within it is not run again; default 7d */
-    int64_t expires_ms;  /* older events are skipped and counted; 0: never */
-    int64_t body_limit;  /* bytes: `event: {limit: 1MiB}` */
-    bool drops_when_off; /* when_off: drop */
+    int64_t remember_ms;            /* a repeat within it is not run again; default 7d */
+    int64_t expires_ms;             /* older events are skipped and counted; 0: never */
+    int64_t body_limit;             /* bytes: `event: {limit: 1MiB}` */
+    bool drops_when_off;            /* when_off: drop */
+    enum priority priority;         /* of its effects: `priority: high`; default normal */
+    enum when_unknown when_unknown; /* of its effects; not said: as each connection says */
 
     char **uses;               /* names of connections, ends with NULL; never NULL itself */
     int64_t effects_per_event; /* default 20 */

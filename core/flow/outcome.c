@@ -183,6 +183,8 @@ static void add_effect(struct job *job, struct change *change, struct asked *ask
                             .key = slice_of(run->key),
                             .event_id = slice_of(run->id),
                             .asked_ms = run->began_ms,
+                            .priority = run->instance->manifest->priority,
+                            .when_unknown = run->instance->manifest->when_unknown,
                             .campaign = slice_of(asked->campaign),
                             .recipient = buf_slice(&asked->recipient),
                             .fields = buf_slice(&asked->fields)};

@@ -35,7 +35,7 @@ uint64_t lane_add_once(struct lane *lane, struct change *change, struct slice ro
         ledger_take(&lane->ledger, change, campaign, recipient, number);
         return number;
     }
-    uint64_t number = lane->next_number++;
+    uint64_t number = effect_number(PRIORITY_NORMAL, lane->next_running++);
     snprintf(text, sizeof text, "campaign %.*s wrote to this recipient already (%s)", SLICE_ARG(campaign),
              clock_text(at_ms, moment));
     receipt_superseded(lane, change, number, record_get(row, "id"), text);
@@ -132,5 +132,5 @@ void work_bounce(struct work *work, const char *text)
     if (work->campaign.size)
         work_refuse(work, change, CAMPAIGN_BOUNCED, text);
     else
-        work_hold_in(work, change, "never", text);
+        work_hold_in(work, change, "never", text, NULL);
 }

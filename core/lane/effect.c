@@ -3,9 +3,46 @@
 
 #include "core/base/hash.h"
 
+#define PRIORITY_SHIFT 48
+
+const char *const priority_names[PRIORITIES] = {"normal", "high", "low"};
+
+bool priority_parse(struct slice name, enum priority *priority)
+{
+    for (int i = 0; i < PRIORITIES; i++) {
+        if (slice_is(name, priority_names[i])) {
+            *priority = (enum priority)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum priority priority_of(uint64_t number)
+{
+    uint64_t priority = number >> PRIORITY_SHIFT;
+    return priority < PRIORITIES ? (enum priority)priority : PRIORITY_NORMAL;
+}
+
+uint64_t effect_number(enum priority priority, uint64_t running)
+{
+    return (uint64_t)priority << PRIORITY_SHIFT | running;
+}
+
+/* What most effects do not say is not written. */
+static bool add_wishes(const struct effect *effect, struct buf *row)
+{
+    return (effect->priority == PRIORITY_NORMAL
+            || record_add_text(row, "priority", slice_of(priority_names[effect->priority])))
+           && (effect->when_unknown == UNKNOWN_AS_CONNECTION
+               || record_add_text(row, "when_unknown",
+                                  slice_of(effect->when_unknown == UNKNOWN_RETRY ? "retry" : "hold")));
+}
+
 bool effect_encode(const struct effect *effect, struct buf *row)
 {
-    return record_add_text(row, "id", slice_of(effect->id)) && record_add_text(row, "flow", slice_of(effect->flow))
+    return add_wishes(effect, row) && record_add_text(row, "id", slice_of(effect->id))
+           && record_add_text(row, "flow", slice_of(effect->flow))
            && record_add_text(row, "release", slice_of(effect->release))
            && record_add_text(row, "step", slice_of(effect->step))
            && record_add_text(row, "verb", slice_of(effect->verb->name)) && record_add_text(row, "key", effect->key)

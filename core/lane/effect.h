@@ -2,10 +2,18 @@
  *
  * The row is a record and never changes; what happens to the effect is kept beside it:
  *
- *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, campaign, recipient,
- * fields attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, text receipts  the same key
- * -> outcome ("delivered", "held", "retried", "refused"), id, at, attempts, text, held (its number there), number (of
- * the retry) sent      id                   -> a mark for verbs that are not idempotent: they are never sent again
+ *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, fields; where it is
+ *                                       said: priority, when_unknown, campaign, recipient; of one that a person took
+ *                                       back: since_ms
+ *     attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, at, text
+ *     receipts  the same key         -> outcome ("delivered", "held", "retried", "refused", "superseded"), id, at,
+ *                                       attempts, text, held (its number there), number (of the retry, or of the
+ *                                       effect that superseded it)
+ *     sent      id                   -> a mark for verbs that are not idempotent: they are never sent again
+ *
+ * A number is a running one with the priority above it, so that the effects of each priority lie together:
+ *
+ *     0 (1 byte)  priority (1 byte)  running number of the lane (6 bytes)
  */
 #ifndef HEADGATE_LANE_EFFECT_H
 #define HEADGATE_LANE_EFFECT_H
@@ -13,12 +21,24 @@
 #include "core/adapter.h"
 #include "core/store/store.h"
 
+/* As they are in the number of an effect.  Normal is 0: so are all numbers of stores that know no priorities. */
+enum priority { PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_LOW, PRIORITIES };
+extern const char *const priority_names[PRIORITIES]; /* as in a manifest: "normal", "high", "low" */
+bool priority_parse(struct slice name, enum priority *priority);
+enum priority priority_of(uint64_t number);
+uint64_t effect_number(enum priority priority, uint64_t running);
+
+/* What to do with an effect that is unknown, where sending it twice is not the same as once. */
+enum when_unknown { UNKNOWN_AS_CONNECTION, UNKNOWN_RETRY, UNKNOWN_HOLD };
+
 struct effect {
     char id[EFFECT_ID_SIZE];
     const char *flow, *release, *step; /* texts of its maker */
     const struct verb *verb;
     struct slice key, event_id;
     int64_t asked_ms;
+    enum priority priority;
+    enum when_unknown when_unknown;
     struct slice campaign;  /* in whose course it was asked for; size 0: of none */
     struct slice recipient; /* of a campaign: whom it reaches, in the form under which they are recognised */
     struct slice fields;    /* record, as the adapter prepared it */

@@ -9,19 +9,30 @@
  *                                        never, unknown: held ◄─┘
  *
  * A key is free for its next effect when the outcome of the last is on disk, so that no crash can
- * let a later effect overtake an earlier one.  At most WINDOW effects are in memory, however
- * long the backlog is. */
+ * let a later effect overtake an earlier one.  That holds within one priority: effects of a higher one overtake those
+ * of a lower one, whatever their key.  Of 21 deliveries 16 are high, 4 normal and 1 low while there are some of each,
+ * so nothing starves.  Memory does not grow with the backlog, and a key that fails leaves the place to others
+ * (backlog.h).
+ *
+ * What the outbox holds is counted in the changes that put and take its rows, so opening a lane reads one row,
+ * however many there are. */
 #ifndef HEADGATE_LANE_LANE_H
 #define HEADGATE_LANE_LANE_H
 
 #include "core/adapter.h"
+#include "core/lane/effect.h"
+#include "core/lane/rate.h"
 #include "core/store/held.h"
 #include "core/store/store.h"
 
+#define RATES_MAX 4
+
 struct lane_options {
-    unsigned concurrency; /* deliveries under way at once */
-    int64_t rate_per_day; /* deliveries begun; 0: no bound */
+    unsigned concurrency;               /* calls under way at once; a call is one delivery, or a batch of them */
+    struct rate_limit rates[RATES_MAX]; /* calls begun, within each of these */
+    size_t rate_count;
     bool retries_unknown; /* when_unknown: retry; else an unknown effect that is not idempotent is held */
+    int64_t max_age_ms;   /* since a flow asked, or a person took it back; older ones are held; 0: no bound */
     int64_t receipts_ms;  /* how long a receipt is kept */
 };
 
@@ -37,18 +48,30 @@ bool lane_is_idle(const struct lane *lane);           /* nothing is under way */
 void lane_refuse(struct lane *lane, const char *why); /* delivers nothing: the connection may not be opened */
 const char *lane_refusal(const struct lane *lane);    /* why; NULL: it is not refused */
 
-/* Puts the effect's row into the outbox and counts it as asked for; returns its number there, which no other effect of
- * this lane ever had.  Changes must be committed in the order of these calls; from their `done`, call lane_wake. */
+/* Puts the effect's row into the outbox, by the priority that it names, and counts it as asked for; returns its number
+ * there, which no other effect of this lane ever had.  Changes must be committed in the order of these calls; from
+ * their `done`, call lane_wake. */
 uint64_t lane_add(struct lane *lane, struct change *change, struct slice row);
 void lane_wake(struct lane *lane);
 /* The same for an effect of a campaign (its row says so): only if nobody of it was written to this recipient before,
  * else it is counted as superseded, with a receipt that says when.  From the change's `done`, call lane_wrote. */
 uint64_t lane_add_once(struct lane *lane, struct change *change, struct slice row);
 void lane_wrote(struct lane *lane, struct slice campaign, struct slice recipient); /* it is on disk */
-/* Takes the effect of a held row (its `item`, which had `number`) back into the outbox, with its old id. */
+/* Takes the effect of a held row (its `item`, which had `number`) back into the outbox, with its old id; its age counts
+ * from now. */
 void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number);
 /* Writes down that a person gave the effect of a held row up, and why. */
 void lane_refuse_effect(struct lane *lane, struct change *change, struct slice held_row, const char *text);
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_PROBING };
+extern const char *const breaker_names[]; /* "closed", "open", "probing" */
+
+struct rate_view {
+    char text[32]; /* "500/h" */
+    int64_t used,
+        most;        /* in the window that ends now; of a smooth rate (seconds, minutes) used is -1: it is not kept */
+    int64_t free_ms; /* when the next call may begin; 0: now */
+};
 
 struct lane_view {
     const char *connection, *adapter;
@@ -56,10 +79,22 @@ struct lane_view {
     char text[200];   /* why, or what the far side said last */
     int64_t until_ms; /* when a rest or pause ends; 0: none */
     uint64_t waiting; /* effects in the outbox */
-    unsigned under_way;
-    int64_t oldest_ms;         /* when the oldest of them was asked for; 0: none */
+    uint64_t waiting_of[PRIORITIES];
+    size_t retrying; /* of those in memory: they wait for their next try */
+    unsigned under_way, calls;
+    int64_t oldest_ms;         /* when the oldest of those in memory was asked for; 0: none */
     uint64_t delivered, later; /* since start */
+    enum breaker_state breaker;
+    int64_t breaker_until_ms; /* when it is open: until when */
+    unsigned failures;        /* in a row */
+    unsigned calls_most;      /* at once, now: less than the concurrency while it probes and after that */
+    struct rate_view rates[RATES_MAX];
+    size_t rate_count;
+    int64_t far_left, far_reset_ms; /* calls that the far side still allows, until then; 0 and 0: it said nothing */
+    const struct lane_options *options;
 };
 void lane_look(struct lane *lane, struct lane_view *view);
+/* Between which two the wait after so many failed attempts lies. */
+void lane_schedule(unsigned attempts, int64_t *least_ms, int64_t *most_ms);
 
 #endif

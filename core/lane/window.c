@@ -8,7 +8,8 @@
 void window_init(struct window *window)
 {
     *window = (struct window){.heads = MAP_INIT};
-    window->ready_end = &window->ready;
+    for (int i = 0; i < 2; i++)
+        window->ready[i].end = &window->ready[i].first;
 }
 
 /* ---- the heap of delayed entries -------------------------------------------------------------- */
@@ -67,7 +68,7 @@ int64_t window_next_due(const struct window *window)
     return window->delayed_count ? window->delayed[1]->due_ms : INT64_MAX;
 }
 
-/* ---- the list of ready entries ------------------------------------------------------------------ */
+/* ---- the lists of ready entries ------------------------------------------------------------------ */
 
 static void line_up(struct window *window, struct entry *entry, int64_t now_ms)
 {
@@ -75,28 +76,38 @@ static void line_up(struct window *window, struct entry *entry, int64_t now_ms)
         window_delay(window, entry);
         return;
     }
+    struct queue *queue = &window->ready[entry->is_retried];
     entry->next = NULL;
-    *window->ready_end = entry;
-    window->ready_end = &entry->next;
+    *queue->end = entry;
+    queue->end = &entry->next;
 }
 
 void window_untake(struct window *window, struct entry *entry)
 {
-    entry->next = window->ready;
-    window->ready = entry;
+    struct queue *queue = &window->ready[entry->is_retried];
+    entry->next = queue->first;
+    queue->first = entry;
     if (!entry->next)
-        window->ready_end = &entry->next;
+        queue->end = &entry->next;
+}
+
+bool window_has_ready(const struct window *window, int64_t now_ms)
+{
+    return window->ready[0].first || window->ready[1].first || window_next_due(window) <= now_ms;
 }
 
 struct entry *window_take(struct window *window, int64_t now_ms)
 {
     while (window_next_due(window) <= now_ms)
         line_up(window, heap_pop(window), INT64_MAX);
-    struct entry *entry = window->ready;
+    bool is_retried = window->ready[1].first && (window->was_new || !window->ready[0].first);
+    struct queue *queue = &window->ready[is_retried];
+    struct entry *entry = queue->first;
     if (entry) {
-        window->ready = entry->next;
-        if (!window->ready)
-            window->ready_end = &window->ready;
+        queue->first = entry->next;
+        if (!queue->first)
+            queue->end = &queue->first;
+        window->was_new = !is_retried;
     }
     return entry;
 }
@@ -108,11 +119,13 @@ void window_add(struct window *window, struct entry *entry, int64_t now_ms)
     entry->behind = NULL;
     entry->last = entry;
     entry->heap_place = 0;
+    entry->count = 1;
     window->count++;
     struct entry *head = map_get(&window->heads, entry->key);
     if (head) {
         head->last->behind = entry;
         head->last = entry;
+        head->count++;
         return;
     }
     map_put(&window->heads, entry->key, entry);
@@ -127,8 +140,24 @@ void window_remove(struct window *window, struct entry *entry, int64_t now_ms)
         return;
     }
     entry->behind->last = entry->last;
+    entry->behind->count = entry->count - 1;
     map_put(&window->heads, entry->key, entry->behind);
     line_up(window, entry->behind, now_ms);
+}
+
+struct entry *window_cut(struct window *window, struct entry *head, size_t most)
+{
+    struct entry *first = head->behind, **end = &first;
+    for (; *end && most; most--) {
+        end = &(*end)->behind;
+        head->count--;
+        window->count--;
+    }
+    head->behind = *end;
+    *end = NULL;
+    if (!head->behind)
+        head->last = head;
+    return first;
 }
 
 static void find_oldest(void *context, struct slice key, void *value)

@@ -27,5 +27,6 @@ const struct table_form table_forms[TABLE_COUNT] = {
     [TABLE_STATE] = {"state", "tb", VALUE_BYTES, .expires = true},
     [TABLE_TIMERS] = {"timers", "tnb", VALUE_RECORD},
     [TABLE_TIMER_NAMES] = {"timer_names", "tb", VALUE_NUMBER},
+    [TABLE_PACES] = {"paces", "b", VALUE_RECORD},
     [TABLE_SAMPLES] = {"samples", "n", VALUE_RECORD, .expires = true},
 };

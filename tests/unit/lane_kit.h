@@ -13,10 +13,20 @@ UNUSED static void on_committed(void *context)
     lane_wake(context);
 }
 
+/* What the next effects say beside their number. */
+static enum priority ask_priority;
+static enum when_unknown ask_unknown;
+
 UNUSED static void add(struct change *change, const char *verb, const char *key, int number)
 {
     struct buf row = BUF_INIT(1000);
-    struct effect effect = {.flow = "f", .release = "r", .step = "s", .key = slice_of(key), .event_id = slice_of("e")};
+    struct effect effect = {.flow = "f",
+                            .release = "r",
+                            .step = "s",
+                            .key = slice_of(key),
+                            .event_id = slice_of("e"),
+                            .priority = ask_priority,
+                            .when_unknown = ask_unknown};
     struct buf fields = BUF_INIT(100);
     record_add_integer(&fields, "number", number);
     effect.fields = buf_slice(&fields);

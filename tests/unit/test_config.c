@@ -111,7 +111,7 @@ TEST(the_configuration_of_the_design_is_understood)
     assert_string_equal(settings_text(config_find(config, slice_of("alerts"))->settings, "key"), "alert-key");
     const struct config_connection *mail = config_find(config, slice_of("mail"));
     assert_string_equal(settings_text(mail->settings, "password"), "mail-password");
-    assert_true(settings_number(mail->common, "rate") == 864000);
+    assert_string_equal(settings_item(mail->common, "rate", 0), "10/s");
     assert_string_equal(settings_text(mail->common, "when_unknown"), "hold");
     assert_true(config_find(config, slice_of("backup"))->is_elsewhere);
     assert_string_equal(config->connections->name, "broker");
@@ -317,12 +317,12 @@ TEST(a_connection_is_checked_against_what_all_may_say_and_what_its_adapter_adds)
              "headgate.yaml:5:5: url is missing here; expected `url: ` and a text (where the broker is)");
     is_wrong(NODE "connections:\n  broker:\n    adapter: amqp\n    url: x\n    prefech: 3\n",
              "headgate.yaml:7:5: unknown key \"prefech\"; did you mean \"prefetch\"? (allowed: adapter, environment, "
-             "concurrency, rate, when_unknown, url, prefetch)");
+             "concurrency, rate, max_age, when_unknown, url, prefetch)");
     is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, concurrency: 1001}\n",
              "headgate.yaml:4:48: concurrency: found 1001; allowed is from 1 to 1000");
-    is_wrong(
-        NODE "connections:\n  broker: {adapter: amqp, url: x, rate: fast}\n",
-        "headgate.yaml:4:41: rate: found \"fast\"; expected a rate such as 10/s, 600/m, 500/h or 4/d, at least 1/d");
+    is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, rate: fast}\n",
+             "headgate.yaml:4:41: rate: found \"fast\"; expected a rate such as 10/s, 600/m, 500/h or 4/d, or a list "
+             "of them");
     is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, when_unknown: drop}\n",
              "headgate.yaml:4:49: when_unknown: found \"drop\"; allowed: retry, hold");
     is_wrong(
@@ -408,4 +408,26 @@ TEST(loopback_is_this_machine_and_nothing_else)
         assert_true(endpoint_is_loopback(here[i]));
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
         assert_false(endpoint_is_loopback(elsewhere[i]));
+}
+
+TEST(a_connection_may_have_several_rates_that_all_hold)
+{
+    struct config *config =
+        load(NODE "connections:\n  broker: {adapter: amqp, url: x, rate: [10/s, 1000/h, 40000/d]}\n");
+    if (!config)
+        fail_msg("%s", why.text);
+    const struct config_connection *broker = config_find(config, slice_of("broker"));
+    assert_int_equal(settings_count(broker->common, "rate"), 3);
+    assert_string_equal(settings_item(broker->common, "rate", 2), "40000/d");
+    assert_int_equal(settings_number(broker->common, "max_age"), INT64_C(5) * 86400000);
+    config_free(config);
+    is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, rate: [10/s, 0/h]}\n",
+             "headgate.yaml:4:48: rate: found \"0/h\"; expected a rate such as 10/s, 600/m, 500/h or 4/d, or a list of "
+             "them");
+    is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, rate: []}\n",
+             "headgate.yaml:4:41: rate: found an empty list; expected a rate such as 10/s, 600/m, 500/h or 4/d, or a "
+             "list of them");
+    is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, rate: [1/s, 2/s, 3/s, 4/s, 5/s]}\n",
+             "headgate.yaml:4:62: rate: found more than 4 rates; expected a rate such as 10/s, 600/m, 500/h or 4/d, or "
+             "a list of them");
 }

@@ -83,9 +83,9 @@ TEST(unknown_is_sent_again_where_a_repeat_is_harmless_and_held_where_not)
     open_lane(4);
     clock_set_ms(1000000);
     ask("put", "a", 1);
-    delivery_unknown(wait_for_delivery(1), "no answer");
+    delivery_unknown(wait_for_delivery(1), NULL, "no answer");
     ask("send", "b", 2);
-    delivery_unknown(wait_for_delivery(2), "no answer");
+    delivery_unknown(wait_for_delivery(2), NULL, "no answer");
     WAIT_UNTIL(lane_is_idle(lane));
     expect_text(held_row(1), "verdict", "unknown");
     expect_text(held_row(1), "effect_id", "send-b-2");
@@ -133,7 +133,7 @@ TEST(with_retries_unknown_it_is_sent_again_after_a_crash)
     lane_start(lane);
     kit.on_deliver = look_for_mark;
     was_marked = false;
-    delivery_unknown(wait_for_delivery(1), "again no answer");
+    delivery_unknown(wait_for_delivery(1), NULL, "again no answer");
     assert_true(was_marked);
     WAIT_UNTIL(kit.delivery_count == 2);
     delivery_done(kit.deliveries[1], "ok");

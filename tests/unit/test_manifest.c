@@ -131,7 +131,7 @@ TEST(a_flow_says_what_it_is)
         "letters, digits and -, such as \"offline-case\"");
     is_wrong(HEAD "step: []\n",
              "flow.yaml:4:1: unknown key \"step\"; did you mean \"steps\"? (allowed: flow, title, owner, "
-             "when_off, uses, on, event, limits, steps)");
+             "when_off, priority, when_unknown, uses, on, event, limits, steps)");
     is_wrong(HEAD "when_off: wait\n", "flow.yaml:4:11: when_off: found \"wait\"; allowed: hold, drop");
     is_wrong(HEAD ON EVENT "title: u\n",
              "flow.yaml:6:1: found the key \"title\" a second time; it already stands in line "
