@@ -85,7 +85,9 @@ struct source {
  *   headers       json     table of the message's headers
  *   properties    json     what else the source says of the message (message_id, type, routing_key, ...)
  *   time_ms       integer  when it happened or was sent, if the source tells
- *   oversize      boolean  the body is larger than the source's limit */
+ *   oversize      boolean  the body is larger than the source's limit
+ *   late_ms       integer  how late it is, where the source knows when it should have been: event.late_by
+ * Core adds fields of its own (core/flow/continuation.h): an adapter names none id, key or cause. */
 struct event {
     struct mail mail;      /* to cross threads */
     struct source *source; /* NULL for one that comes from the store */
@@ -167,6 +169,10 @@ struct delivery {
 
 /* `format`: what the far side said, for trace and held; cut to 500 bytes, control characters removed. */
 void delivery_done(struct delivery *delivery, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, with what the far side gave back (the id of a new record, say), as JSON of at most 64 KiB: a flow that
+ * asked for the outcome by `next` finds it in event.result.data.  Larger, it is left out. */
+void delivery_done_with(struct delivery *delivery, struct slice json, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Again after `wait_ms`, or after core's own backoff (exponential, full jitter) when 0. */
 void delivery_later(struct delivery *delivery, int64_t wait_ms, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -38,6 +38,16 @@ static void print_effect(json_t *effect)
            cli_paint("\033[0m"));
 }
 
+static void print_timer(json_t *timer)
+{
+    char room[32];
+    if (json_is_true(json_object_get(timer, "cancelled")))
+        printf("    timer %s cancelled\n", cli_text(timer, "name"));
+    else
+        printf("    timer %s in %s: %s\n", cli_text(timer, "name"), cli_duration(cli_number(timer, "in"), room),
+               cli_text(timer, "step"));
+}
+
 static void print_run(json_t *run)
 {
     char room[32];
@@ -48,6 +58,8 @@ static void print_run(json_t *run)
            cli_text(run, "flow"), cli_paint("\033[0m"), cli_text(run, "event"), cli_text(run, "outcome"));
     if (held)
         printf(" as %lld", (long long)held);
+    if (cli_text(run, "because")[0])
+        printf("  because of %s", cli_text(run, "because"));
     printf("  %s(release %s)%s\n", cli_paint("\033[2m"), cli_text(run, "release"), cli_paint("\033[0m"));
     if (cli_text(run, "why")[0])
         printf("    %s\n", cli_text(run, "why"));
@@ -55,6 +67,8 @@ static void print_run(json_t *run)
         print_step(item);
     json_array_foreach(json_object_get(run, "effects"), index, item)
         print_effect(item);
+    json_array_foreach(json_object_get(run, "timers"), index, item)
+        print_timer(item);
     if (many)
         printf("    -> %lld effects (too many to list)\n", (long long)many);
 }

@@ -44,6 +44,8 @@ static void print_effect(json_t *effect)
     json_t *value;
     printf("%s%s.%s%s  %s[%s]%s\n", cli_paint("\033[1m"), cli_text(effect, "connection"), cli_text(effect, "verb"),
            cli_paint("\033[0m"), cli_paint("\033[2m"), cli_text(effect, "id"), cli_paint("\033[0m"));
+    if (cli_text(effect, "next")[0])
+        printf("  %-12s %s\n", "next", cli_text(effect, "next"));
     json_object_foreach(json_object_get(effect, "fields"), name, value) {
         char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
         printf("  %-12s %s\n", name, text ? text : json_string_value(value));

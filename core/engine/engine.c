@@ -21,7 +21,15 @@ struct connection *engine_find_connection(void *context, const char *name)
     return engine_connection(context, name);
 }
 
-static struct lane_options lane_options_of(const struct config_connection *from)
+/* A flow that the store knows is always here, be it only by its name. */
+static void on_outcome(void *context, struct change *change, const struct lane_outcome *outcome)
+{
+    char name[NAME_MAX_BYTES + 1];
+    snprintf(name, sizeof name, "%.*s", SLICE_ARG(outcome->flow));
+    flow_outcome(engine_add_flow(context, name), change, outcome);
+}
+
+static struct lane_options lane_options_of(struct engine *engine, const struct config_connection *from)
 {
     const struct settings *common = from->common;
     unsigned concurrency = settings_has(common, "concurrency") ? (unsigned)settings_number(common, "concurrency") : 0;
@@ -33,6 +41,8 @@ static struct lane_options lane_options_of(const struct config_connection *from)
         .retries_unknown = unknown && strcmp(unknown, "retry") == 0,
         .max_age_ms = settings_number(common, "max_age"),
         .receipts_ms = RECEIPTS_MS,
+        .on_outcome = on_outcome,
+        .context = engine,
     };
     for (size_t i = 0; i < settings_count(common, "rate") && i < RATES_MAX; i++)
         options.rate_count += rate_limit_parse(settings_item(common, "rate", i), &options.rates[options.rate_count]);
@@ -48,7 +58,7 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
                                       .settings = from->settings,
                                       .loop = engine->loop,
                                       .webhooks = engine->webhooks};
-    struct lane_options options = lane_options_of(from);
+    struct lane_options options = lane_options_of(engine, from);
     lane_open(engine->store, &engine->held, connection, &options);
     if (from->is_elsewhere) {
         char why[200];

@@ -3,6 +3,7 @@
 
 #include "core/base/utf8.h"
 #include "core/campaign/campaign.h"
+#include "core/flow/continuation.h"
 #include "core/flow/run.h"
 #include "core/lua/json.h"
 
@@ -12,6 +13,17 @@
 #define FIELDS_MAX ((size_t)16 << 20)  /* bytes of what one effect may say */
 #define EFFECTS_MAX ((size_t)64 << 20) /* bytes of all effects of one event */
 #define BYTES_PER_INSTRUCTION 8        /* encoding is work that the hook does not see: it is charged to the budget */
+
+/* What every verb may be given, beside its adapter's own fields. */
+static const struct option common_fields[] = {
+    {.name = "next",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = NAME_MAX_BYTES,
+     .help = "The step at which a new run begins when this is delivered or refused; see event.result."},
+    OPTION_END};
+
+static const struct option no_fields[] = {OPTION_END};
 
 static const char *kind_words(enum option_kind kind)
 {
@@ -107,19 +119,25 @@ static void list_names(const struct option *options, struct buf *names)
         buf_addf(names, "%s%s", names->size ? ", " : "", option->name);
 }
 
-static bool refuse_unknown(lua_State *L, int table, const struct option *options, struct err *err)
+static bool has_name(const struct option *options, const char *name)
+{
+    while (options->name && strcmp(options->name, name) != 0)
+        options++;
+    return options->name != NULL;
+}
+
+static bool refuse_unknown(lua_State *L, int table, const struct option *options, const struct option *common,
+                           struct err *err)
 {
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
         const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-        const struct option *option = options;
-        while (name && option->name && strcmp(option->name, name) != 0)
-            option++;
-        if (name && option->name)
+        if (name && (has_name(options, name) || has_name(common, name)))
             continue;
         struct buf names = BUF_INIT(1000);
         list_names(options, &names);
+        list_names(common, &names);
         err_set(err, "there is no field `%s`; the fields are %s", name ? name : luaL_typename(L, -1),
                 names.size ? names.data : "none");
         buf_clear(&names);
@@ -139,8 +157,28 @@ static bool choice_is_good(const struct option *option, struct slice value)
     return false;
 }
 
-/* Encodes the table at `table` by the table of options.  False with the reason. Raises only on lack of memory. */
-static bool encode_fields(lua_State *L, int table, const struct option *options, struct buf *record, struct err *err)
+/* Takes what is common out of the call: the step that `next` names, -1 where it is not said, into `next`. */
+static bool take_common(lua_State *L, int table, const struct run *run, int *next, struct err *err)
+{
+    struct buf record = BUF_INIT(1000);
+    *next = -1;
+    lua_pushstring(L, common_fields[0].name);
+    if (lua_rawget(L, table) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return true;
+    }
+    bool ok = add_field(L, &common_fields[0], &record, err);
+    buf_clear(&record);
+    if (ok && (*next = continuation_step(run, lua_tostring(L, -1), err)) < 0)
+        ok = err_wrap(err, "`next`");
+    lua_pop(L, 1);
+    return ok;
+}
+
+/* Encodes the table at `table` by the table of options; what is named in `common` may stand there, too.  False with the
+ * reason.  Raises only on lack of memory. */
+static bool encode_fields(lua_State *L, int table, const struct option *options, const struct option *common,
+                          struct buf *record, struct err *err)
 {
     int given = 0, taken = 0;
     for (const struct option *option = options; option->name; option++) {
@@ -165,7 +203,12 @@ static bool encode_fields(lua_State *L, int table, const struct option *options,
         lua_pop(L, 1);
         taken++;
     }
-    return taken == given || refuse_unknown(L, table, options, err);
+    for (const struct option *option = common; option->name; option++) {
+        lua_pushstring(L, option->name);
+        given += lua_rawget(L, table) != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    return taken == given || refuse_unknown(L, table, options, common, err);
 }
 
 struct run *api_run(lua_State *L, const char *what)
@@ -234,7 +277,7 @@ static bool address(struct asked *asked, struct slice fields, struct err *err)
 }
 
 static bool collect(struct run *run, struct connection *connection, const struct verb *verb, struct slice fields,
-                    struct err *err)
+                    int next, struct err *err)
 {
     int64_t most = run->instance->manifest->effects_per_event;
     if ((int64_t)run->asked_count >= most)
@@ -245,6 +288,7 @@ static bool collect(struct run *run, struct connection *connection, const struct
     *asked = (struct asked){.connection = connection,
                             .verb = verb,
                             .step = run->step,
+                            .next = next,
                             .fields = BUF_INIT(FIELDS_MAX),
                             .as_said = BUF_INIT(FIELDS_MAX),
                             .recipient = BUF_INIT(RECIPIENT_MAX)};
@@ -259,6 +303,8 @@ static bool collect(struct run *run, struct connection *connection, const struct
         run->asked_count--;
         return false;
     }
+    if (next >= 0)
+        continuation_cause(run, asked->cause);
     run->position++;
     run->asked_bytes += asked->fields.size;
     return run->asked_bytes <= EFFECTS_MAX
@@ -287,8 +333,9 @@ static int call_verb(lua_State *L)
                           connection->name, verb->name);
     static struct buf fields = BUF_INIT(FIELDS_MAX); /* of the loop thread; kept, because this runs for every effect */
     buf_reset(&fields);
-    bool ok =
-        encode_fields(L, 1, verb->fields, &fields, &err) && collect(run, connection, verb, buf_slice(&fields), &err);
+    int next;
+    bool ok = encode_fields(L, 1, verb->fields, common_fields, &fields, &err) && take_common(L, 1, run, &next, &err)
+              && collect(run, connection, verb, buf_slice(&fields), next, &err);
     world_charge(L, (int64_t)(fields.size / BYTES_PER_INSTRUCTION)); /* also where it failed: it was work */
     if (!ok)
         raise_about(L, connection, verb->name, &err);
@@ -314,7 +361,7 @@ static int call_query(lua_State *L)
         return luaL_error(L, "%s.%s reads, and cannot do so inside of a comparator or a gsub function",
                           connection->name, query->name);
     buf_reset(&run->query_fields);
-    if (!encode_fields(L, 1, query->fields, &run->query_fields, &err))
+    if (!encode_fields(L, 1, query->fields, no_fields, &run->query_fields, &err))
         raise_about(L, connection, query->name, &err);
     run->query = query;
     run->query_connection = connection;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 
 #define BYTES_PER_INSTRUCTION 8 /* of JSON: work that the hook does not see */
-#define NOT_A_STEP "\x1f"       /* begins what no step can be named */
 #define CALL_INSTRUCTIONS 50    /* what a look into the store counts against the budget */
 
 /* An error must not leap over what C owns; it quotes what a flow said, so it is made one line. */
@@ -169,15 +168,15 @@ static int timer_after(lua_State *L)
 {
     static struct buf json = BUF_INIT(STATE_VALUE_MAX);
     static struct err err;
-    char id[EFFECT_ID_SIZE];
+    char cause[EFFECT_ID_SIZE];
     struct run *run = api_run(L, "timer.after");
     int64_t in_ms = check_span(L, 1, "timer.after: the duration");
     if (lua_type(L, 2) != LUA_TSTRING)
         return luaL_error(L, "timer.after: the second is the name of a step, not %s", luaL_typename(L, 2));
     get_option(L, 4, "timer.after", "name");
     bool is_named = !lua_isnil(L, -1);
-    effect_make_id(run->instance->release->name, run_identity(run), NOT_A_STEP "timer", run->named++, id);
-    struct slice name = is_named ? check_name(L, -1, "timer.after: the `name`") : slice_of(id);
+    continuation_cause(run, cause);
+    struct slice name = is_named ? check_name(L, -1, "timer.after: the `name`") : slice_of(cause);
     err_clear(&err);
     int step = continuation_step(run, lua_tostring(L, 2), &err);
     bool ok = step >= 0;
@@ -191,7 +190,7 @@ static int timer_after(lua_State *L)
         return raise_about(L, "timer.after", &err);
     wish->in_ms = in_ms;
     wish->step = step;
-    memcpy(wish->id, id, sizeof wish->id);
+    memcpy(wish->cause, cause, sizeof wish->cause);
     return 0;
 }
 

@@ -8,8 +8,9 @@
  *
  *     id, key, received_ms    of the first event, so that a newer release cannot find others in it
  *     continues_at            text: the step; the release that is live then must have it
- *     cause                   text: id of the timer or effect; with it, the effects of this run have ids of their own
+ *     cause                   text: what begins the run has a name; from it follow the ids of this run's effects
  *     timer, result           json: what event.timer or event.result says
+ *     because                 text: the same in words, for the trail
  *     late_ms                 integer: how late the timer is; event.late_by */
 #ifndef HEADGATE_FLOW_CONTINUATION_H
 #define HEADGATE_FLOW_CONTINUATION_H
@@ -20,15 +21,20 @@
 
 /* The step of that name, for a run that wants to go on there; -1 with the reason. */
 int continuation_step(const struct run *run, const char *name, struct err *err);
+/* A name for what begins the run, as stable as an effect's id. */
+void continuation_cause(struct run *run, char *cause);
 /* The record of the run's event, so that it can go on at `step`. */
-void continuation_carry(const struct run *run, struct slice record, int step, struct buf *carried);
+void continuation_carry(const struct run *run, struct slice record, int step, const char *cause, struct buf *carried);
 /* Of a record: begins the run where it says (see run_admit).  False with the reason. */
 bool continuation_take_up(struct run *run, struct slice record, struct err *err);
 
+/* What the trail of a run says of why it began, and of its timers. */
+void continuation_trail(const struct run *run, struct slice record, struct buf *item);
+
 struct continuation {
     struct slice carried;
-    struct slice cause;     /* id of the timer or effect */
     const char *what;       /* "timer" or "result" */
+    const char *because;    /* in words */
     struct slice json;      /* what it says */
     const int64_t *late_ms; /* of a timer; NULL: no timer */
 };

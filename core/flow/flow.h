@@ -13,6 +13,7 @@
 #define HEADGATE_FLOW_FLOW_H
 
 #include "core/flow/instance.h"
+#include "core/lane/lane.h"
 #include "core/store/held.h"
 
 /* What all flows share; made by the engine. */
@@ -51,6 +52,8 @@ void flow_retry(struct flow *flow, struct change *change, struct slice item, con
 struct instance *flow_recall(struct flow *flow, const char *hash, struct err *err);
 /* Counts a held event of this flow that a person discarded. */
 void flow_discard(struct flow *flow, struct change *change);
+/* The outcome of an effect comes back to the flow, as a run at the step that `next` named; in the same change. */
+void flow_outcome(struct flow *flow, struct change *change, const struct lane_outcome *outcome);
 void flow_wake(struct flow *flow); /* there may be something in the inbox: call from the change's `done` */
 
 struct flow_view {

@@ -206,8 +206,13 @@ static json_t *effects_of(const struct run *run)
             json_t *value = field_json(&field, record);
             json_object_set_new(fields, name, value ? value : json_null());
         }
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "id", asked->id, "connection",
-                                              asked->connection->name, "verb", asked->verb->name, "fields", fields));
+        json_t *effect = json_pack("{s:s, s:s, s:s, s:o}", "id", asked->id, "connection", asked->connection->name,
+                                   "verb", asked->verb->name, "fields", fields);
+        if (asked->next >= 0) {
+            json_object_set_new(effect, "next", json_string(instance_step_name(run->instance, asked->next)));
+            json_object_set_new(effect, "cause", json_string(asked->cause));
+        }
+        json_array_append_new(list, effect);
     }
     return list;
 }
@@ -237,9 +242,10 @@ static json_t *timers_of(const struct run *run)
     for (size_t i = 0; i < run->wishes.count; i++) {
         const struct wish *wish = &run->wishes.list[i];
         if (wish->kind == WISH_TIMER)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:o*, s:s}", "name", wish->name, "step",
-                                                  instance_step_name(run->instance, wish->step), "in",
-                                                  (json_int_t)wish->in_ms, "data", wished_json(wish), "id", wish->id));
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:I, s:o*, s:s}", "name", wish->name, "step",
+                                            instance_step_name(run->instance, wish->step), "in",
+                                            (json_int_t)wish->in_ms, "data", wished_json(wish), "cause", wish->cause));
         else if (wish->kind == WISH_CANCEL)
             json_array_append_new(list, json_pack("{s:s, s:b}", "name", wish->name, "cancelled", 1));
     }

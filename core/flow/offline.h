@@ -32,9 +32,9 @@ typedef void (*offline_answer)(struct run *run, void *context);
  * "key"}: it goes on where an earlier run left off).  The result, owned by the caller:
  * {"ok", "error", "skipped": "" | "expired", "id", "key",
  *  "decisions": [{"step", "kind": "do" | "ask", "answer", "why"}],
- *  "effects": [{"id", "connection", "verb", "fields"}],
+ *  "effects": [{"id", "connection", "verb", "fields", "next" and "cause" (where its outcome is asked for)}],
  *  "state": [{"key", "value", "expires_in" (ms, 0: never)} or {"key", "deleted": true}],
- *  "timers": [{"name", "step", "in" (ms), "data", "id"} or {"name", "cancelled": true}]}
+ *  "timers": [{"name", "step", "in" (ms), "data", "cause"} or {"name", "cancelled": true}]}
  * NULL: the event is not good JSON, or lacks a body. */
 json_t *offline_run(struct instance *instance, struct slice event_json, offline_answer answer, void *context,
                     struct err *err);

@@ -9,6 +9,7 @@
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/flow/continuation.h"
 #include "core/flow/internal.h"
 
 #include <stdio.h>
@@ -147,6 +148,7 @@ static void add_trail(struct job *job, struct change *change, const char *outcom
     begin_trail(&item, run, outcome);
     if (run->attempt > 1)
         add_number(&item, ",\"attempt\":", run->attempt);
+    continuation_trail(run, job->record, &item);
     if (why) {
         buf_add_text(&item, ",\"why\":");
         buf_add_json(&item, slice_of(why));
@@ -188,6 +190,10 @@ static void add_effect(struct job *job, struct change *change, struct asked *ask
                             .campaign = slice_of(asked->campaign),
                             .recipient = buf_slice(&asked->recipient),
                             .fields = buf_slice(&asked->fields)};
+    struct buf carried = BUF_INIT(2 * CARRIED_MOST);
+    if (asked->next >= 0)
+        continuation_carry(run, job->record, asked->next, asked->cause, &carried);
+    effect.next = buf_slice(&carried);
     memcpy(effect.id, asked->id, sizeof effect.id);
     struct buf *row = &job->flow->scratch;
     buf_reset(row);
@@ -195,6 +201,7 @@ static void add_effect(struct job *job, struct change *change, struct asked *ask
         abort(); /* api.c bounds the fields far below */
     asked->number = asked->campaign ? lane_add_once(asked->connection->lane, change, buf_slice(row))
                                     : lane_add(asked->connection->lane, change, buf_slice(row));
+    buf_clear(&carried);
 }
 
 static void finished(struct job *job)

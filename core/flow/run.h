@@ -23,9 +23,11 @@ struct asked {
     char *campaign;       /* in whose course; NULL: of none; owned */
     struct buf recipient; /* whom it reaches, as they are recognised; empty: nobody in particular */
     int step;
-    uint64_t number;    /* in its lane's outbox, once it is there */
-    struct buf fields;  /* record, as the adapter prepared it */
-    struct buf as_said; /* record, as the flow said it; only where `keeps_fields` (try, test) */
+    int next;                   /* the step at which a run is told how it ended; -1: nobody asks */
+    char cause[EFFECT_ID_SIZE]; /* of that run */
+    uint64_t number;            /* in its lane's outbox, once it is there */
+    struct buf fields;          /* record, as the adapter prepared it */
+    struct buf as_said;         /* record, as the flow said it; only where `keeps_fields` (try, test) */
 };
 
 struct run;

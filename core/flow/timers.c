@@ -1,6 +1,6 @@
 /* timers.c - timers of a flow: on disk until they are due; see memory.h
  *
- *      timers       flow \0 due (8 bytes, big endian) name -> record: carried (see continuation.h), id, data, set_ms
+ *      timers       flow \0 due (8 bytes, big endian) name -> record: carried (see continuation.h), data, set_ms
  *      timer_names  flow \0 name -> due (int64, little endian)
  *
  * The wall clock decides, because a timer outlives the process: it is asked again every few seconds, so that a clock
@@ -94,9 +94,8 @@ static void add_timer(struct job *job, struct change *change, uint64_t number, c
     struct buf carried = BUF_INIT(ROW_MAX), row = BUF_INIT(ROW_MAX);
     struct store_key due = due_key(flow, due_ms, name), named = name_key(flow, name);
     uint64_t bytes = htole64((uint64_t)due_ms);
-    continuation_carry(job->run, job->record, wish->step, &carried);
+    continuation_carry(job->run, job->record, wish->step, wish->cause, &carried);
     record_add_text(&row, "carried", buf_slice(&carried));
-    record_add_text(&row, "id", slice_of(wish->id));
     record_add(&row, "data", RECORD_JSON, (struct slice){wish->json, wish->json_size});
     record_add_integer(&row, "set_ms", now_ms);
     change_put(change, TABLE_TIMERS, store_key_slice(&due), buf_slice(&row));
@@ -149,9 +148,11 @@ static void fire(struct firing *firing, struct slice name, int64_t due_ms, struc
         buf_add_slice(&json, data);
     }
     buf_add_text(&json, "}");
+    char because[STATE_KEY_MAX + 60];
+    snprintf(because, sizeof because, "timer %.*s, %lld ms late", SLICE_ARG(name), (long long)late_ms);
     struct continuation continuation = {.carried = record_get(row, "carried"),
-                                        .cause = record_get(row, "id"),
                                         .what = "timer",
+                                        .because = because,
                                         .json = buf_slice(&json),
                                         .late_ms = &late_ms};
     continuation_arrives(firing->flow, firing->change, &continuation);

@@ -19,12 +19,12 @@ enum wish_kind { WISH_SET, WISH_DELETE, WISH_TIMER, WISH_CANCEL };
 
 struct wish {
     enum wish_kind kind;
-    char *name;              /* owned: the key of the state, or the timer's name */
-    char *json;              /* owned: the value, or the timer's data; NULL: none */
-    size_t json_size;        /* bytes of `json` */
-    int64_t in_ms;           /* WISH_SET: it expires after so long, 0: never; WISH_TIMER: it is due after so long */
-    int step;                /* WISH_TIMER: where the new run begins */
-    char id[EFFECT_ID_SIZE]; /* WISH_TIMER: of its run; as stable as an effect's id */
+    char *name;                 /* owned: the key of the state, or the timer's name */
+    char *json;                 /* owned: the value, or the timer's data; NULL: none */
+    size_t json_size;           /* bytes of `json` */
+    int64_t in_ms;              /* WISH_SET: it expires after so long, 0: never; WISH_TIMER: it is due after so long */
+    int step;                   /* WISH_TIMER: where the new run begins */
+    char cause[EFFECT_ID_SIZE]; /* WISH_TIMER: see continuation_cause */
 };
 
 struct wishes {

@@ -60,6 +60,8 @@ bool work_load(struct work *work, const char **why)
             work->delivery.verb = find_verb(lane->connection->adapter, field.value);
         else if (slice_is(field.name, "campaign"))
             work->campaign = field.value;
+        else if (slice_is(field.name, "next"))
+            work->next = field.value;
         else if (slice_is(field.name, "fields"))
             work->delivery.fields = field.value;
         else if (slice_is(field.name, "when_unknown"))
@@ -76,7 +78,7 @@ void work_unload(struct work *work)
 {
     free(work->row);
     work->row = NULL;
-    work->campaign = SLICE_NONE;
+    work->campaign = work->next = SLICE_NONE;
 }
 
 /* ---- calls ------------------------------------------------------------------------------------ */

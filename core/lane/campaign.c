@@ -39,6 +39,13 @@ uint64_t lane_add_once(struct lane *lane, struct change *change, struct slice ro
     snprintf(text, sizeof text, "campaign %.*s wrote to this recipient already (%s)", SLICE_ARG(campaign),
              clock_text(at_ms, moment));
     receipt_superseded(lane, change, number, record_get(row, "id"), text);
+    lane_tell(lane, change,
+              &(struct lane_outcome){.flow = record_get(row, "flow"),
+                                     .verb = record_get(row, "verb"),
+                                     .id = record_get(row, "id"),
+                                     .next = record_get(row, "next"),
+                                     .outcome = "superseded",
+                                     .text = text});
     change_count(change, lane->counter_keys[LANE_ASKED], 1);
     change_count(change, lane->counter_keys[LANE_SUPERSEDED], 1);
     campaign_count(change, connection, campaign, CAMPAIGN_DUPLICATE, 1);

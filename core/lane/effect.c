@@ -50,6 +50,7 @@ bool effect_encode(const struct effect *effect, struct buf *row)
            && record_add_integer(row, "asked_ms", effect->asked_ms)
            && (!effect->campaign.size || record_add_text(row, "campaign", effect->campaign))
            && (!effect->recipient.size || record_add_text(row, "recipient", effect->recipient))
+           && (!effect->next.size || record_add_text(row, "next", effect->next))
            && record_add_text(row, "fields", effect->fields);
 }
 

@@ -3,9 +3,8 @@
  * The row is a record and never changes; what happens to the effect is kept beside it:
  *
  *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, fields; where it is
- *                                       said: priority, when_unknown, campaign, recipient; of one that a person took
- *                                       back: since_ms
- *     attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, at, text
+ *                                       said: priority, when_unknown, campaign, recipient, next; of one that a person
+ * took back: since_ms attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, at, text
  *     receipts  the same key         -> outcome ("delivered", "held", "retried", "refused", "superseded"), id, at,
  *                                       attempts, text, held (its number there), number (of the retry, or of the
  *                                       effect that superseded it)
@@ -41,6 +40,7 @@ struct effect {
     enum when_unknown when_unknown;
     struct slice campaign;  /* in whose course it was asked for; size 0: of none */
     struct slice recipient; /* of a campaign: whom it reaches, in the form under which they are recognised */
+    struct slice next;      /* record: how its outcome comes back to the flow; size 0: nobody asks for it */
     struct slice fields;    /* record, as the adapter prepared it */
 };
 

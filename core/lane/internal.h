@@ -30,6 +30,7 @@ struct work {
     char id[EFFECT_ID_SIZE];
     char flow[NAME_MAX_BYTES + 1];
     struct slice campaign;          /* in `row`, while it is loaded */
+    struct slice next;              /* the same: its flow wants to know how it ends */
     unsigned attempts;              /* made before */
     int64_t since_ms;               /* its age counts from here */
     enum when_unknown when_unknown; /* the flow's word */
@@ -135,6 +136,10 @@ uint64_t lane_put_row(struct lane *lane, struct change *change, struct slice row
 bool work_would_merge(const struct work *work);
 bool work_merge(struct work *work); /* true: those behind it do for it; it settles by itself */
 
+/* next.c: tells the flow, where it asked for that; `data`: JSON of the adapter, or SLICE_NONE */
+void work_tell(struct work *work, struct change *change, const char *outcome, const char *text, struct slice data);
+void lane_tell(struct lane *lane, struct change *change, const struct lane_outcome *outcome);
+
 /* settle.c: each in one change; what it is about is settled when that is on disk */
 struct receipt {
     const char *outcome;
@@ -145,7 +150,7 @@ struct receipt {
     uint64_t number; /* of the retry, or of what superseded it; 0: none */
 };
 void receipt_put(struct lane *lane, struct change *change, uint64_t number, const struct receipt *receipt);
-void work_delivered(struct work *work, const char *text);
+void work_delivered(struct work *work, struct slice data, const char *text);
 void work_postpone(struct work *work, int64_t wait_ms, const char *text);
 void work_hold(struct work *work, const char *verdict, const char *text, const struct delivery_known *known);
 void work_hold_in(struct work *work, struct change *change, const char *verdict, const char *text,

@@ -27,6 +27,16 @@
 
 #define RATES_MAX 4
 
+/* How an effect ended, for the flow that wants to know it (`next`). */
+struct lane_outcome {
+    struct slice flow, connection, verb, id; /* whose, where, what, and the effect's id */
+    struct slice next;                       /* as the flow gave it along */
+    const char *outcome;                     /* "delivered", "refused", "superseded" */
+    const char *text;                        /* what the far side said, or a person */
+    unsigned attempts;
+    struct slice data; /* JSON that the adapter gave; size 0: none */
+};
+
 struct lane_options {
     unsigned concurrency;               /* calls under way at once; a call is one delivery, or a batch of them */
     struct rate_limit rates[RATES_MAX]; /* calls begun, within each of these */
@@ -34,6 +44,9 @@ struct lane_options {
     bool retries_unknown; /* when_unknown: retry; else an unknown effect that is not idempotent is held */
     int64_t max_age_ms;   /* since a flow asked, or a person took it back; older ones are held; 0: no bound */
     int64_t receipts_ms;  /* how long a receipt is kept */
+    /* Tells a flow how an effect ended, in the change that says so.  NULL: nobody asks. */
+    void (*on_outcome)(void *context, struct change *change, const struct lane_outcome *outcome);
+    void *context;
 };
 
 struct lane *lane_open(struct store *store, struct held_numbers *held, struct connection *connection,

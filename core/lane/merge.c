@@ -82,7 +82,7 @@ static void rewrite(struct work *work, struct change *change, struct slice field
 static void supersede(struct work *work, struct change *change, uint64_t by)
 {
     struct lane *lane = work->lane;
-    struct slice id = record_get(row_of(work), "id");
+    struct slice row = row_of(work), id = record_get(row, "id");
     struct receipt receipt = {.outcome = "superseded",
                               .id = id,
                               .attempts = work->attempts,
@@ -91,6 +91,14 @@ static void supersede(struct work *work, struct change *change, uint64_t by)
     work_leave_outbox(work, change);
     receipt_put(lane, change, work->entry.number, &receipt);
     change_count(change, lane->counter_keys[LANE_SUPERSEDED], 1);
+    lane_tell(lane, change,
+              &(struct lane_outcome){.flow = record_get(row, "flow"),
+                                     .verb = record_get(row, "verb"),
+                                     .id = id,
+                                     .next = record_get(row, "next"),
+                                     .outcome = receipt.outcome,
+                                     .text = receipt.text,
+                                     .attempts = receipt.attempts});
 }
 
 static bool has_merge(const struct work *work)

@@ -49,6 +49,14 @@ void lane_refuse_effect(struct lane *lane, struct change *change, struct slice h
     struct slice campaign = record_get(record_get(held_row, "item"), "campaign");
     if (campaign.size)
         campaign_count(change, lane->connection->name, campaign, CAMPAIGN_REFUSED, 1);
+    lane_tell(lane, change,
+              &(struct lane_outcome){.flow = record_get(held_row, "flow"),
+                                     .verb = record_get(held_row, "verb"),
+                                     .id = id,
+                                     .next = record_get(record_get(held_row, "item"), "next"),
+                                     .outcome = receipt.outcome,
+                                     .text = text,
+                                     .attempts = receipt.attempts});
 }
 
 void receipt_superseded(struct lane *lane, struct change *change, uint64_t number, struct slice id, const char *text)
@@ -147,12 +155,13 @@ void work_refuse(struct work *work, struct change *change, enum campaign_counter
     work_leave(work, change, "refused", text);
     work_counts(work, change, counter);
     change_count(change, work->lane->counter_keys[LANE_REFUSED], 1);
+    work_tell(work, change, "refused", text, SLICE_NONE);
     store_commit(work->lane->store, change);
 }
 
 /* ---- outcomes --------------------------------------------------------------------------------------- */
 
-void work_delivered(struct work *work, const char *text)
+void work_delivered(struct work *work, struct slice data, const char *text)
 {
     struct change *change = change_new(on_settled, work);
     struct receipt receipt = {
@@ -163,6 +172,7 @@ void work_delivered(struct work *work, const char *text)
         mark_sent(work->lane, change, slice_of(work->id));
     change_count(change, work->lane->counter_keys[LANE_DELIVERED], 1);
     work_counts(work, change, CAMPAIGN_DELIVERED);
+    work_tell(work, change, receipt.outcome, text, data);
     work->lane->delivered++;
     store_commit(work->lane->store, change);
 }
@@ -179,10 +189,11 @@ bool work_is_repeat(const struct work *work)
 
 void work_repeat(struct work *work)
 {
+    static const char text[] = "it was sent before, for an earlier arrival of the event";
     struct change *change = change_new(on_settled, work);
     work_leave_outbox(work, change);
-    receipt_superseded(work->lane, change, work->entry.number, slice_of(work->id),
-                       "it was sent before, for an earlier arrival of the event");
+    receipt_superseded(work->lane, change, work->entry.number, slice_of(work->id), text);
+    work_tell(work, change, "superseded", text, SLICE_NONE);
     change_count(change, work->lane->counter_keys[LANE_SUPERSEDED], 1);
     work_counts(work, change, CAMPAIGN_SUPERSEDED);
     store_commit(work->lane->store, change);

@@ -28,6 +28,8 @@ static void clean(char *text)
 
 /* ---- answers of the adapter -------------------------------------------------------------------------------- */
 
+#define DATA_MOST ((size_t)64 << 10) /* bytes of what an adapter gives along with `done` */
+
 #define FORMAT_TEXT(text)                                                                                              \
     char text[2 * TEXT_MAX];                                                                                           \
     va_list args;                                                                                                      \
@@ -53,7 +55,15 @@ void delivery_done(struct delivery *delivery, const char *format, ...)
     FORMAT_TEXT(text);
     struct work *work = answered(delivery);
     pace_note_success(work);
-    work_delivered(work, text);
+    work_delivered(work, SLICE_NONE, text);
+}
+
+void delivery_done_with(struct delivery *delivery, struct slice json, const char *format, ...)
+{
+    FORMAT_TEXT(text);
+    struct work *work = answered(delivery);
+    pace_note_success(work);
+    work_delivered(work, json.size <= DATA_MOST ? json : SLICE_NONE, text);
 }
 
 void delivery_later(struct delivery *delivery, int64_t wait_ms, const char *format, ...)

@@ -150,7 +150,7 @@ local function keep(before, result, event, now)
   for _, timer in ipairs(result.timers) do
     kept.timers[timer.name] = not timer.cancelled and {
       name = timer.name, step = timer.step, data = timer.data, due = now + timer["in"],
-      cause = timer.id, event = event, id = result.id, key = result.key,
+      cause = timer.cause, event = event, id = result.id, key = result.key,
     } or nil
   end
   return kept
@@ -166,8 +166,9 @@ local function play(flow, event, before, now, continue, reads)
   sent.now, sent.state, sent.continue = now, state_at(before, now), continue
   local result = native.decode(native.run(flow.folder, native.encode(sent), answerer(reads or {})))
   local run = present(result)
-  local kept = run.ok and keep(before, result, event, now) or before
+  local kept = run.ok and keep(before, result, event, now) or { state = before.state, timers = before.timers }
   kept_after[run] = kept
+  kept.event, kept.now, kept.id, kept.key = event, now, result.id, result.key
   run.state, run.timers = state_at(kept, now), {}
   for _, timer in pairs(kept.timers) do
     run.timers[#run.timers + 1] = { name = timer.name, step = timer.step, data = timer.data, due = timer.due }
@@ -223,6 +224,26 @@ function Flow:fire(run, name, options)
     step = timer.step, cause = timer.cause, id = timer.id, key = timer.key, late_by = late_by,
     timer = { name = timer.name, data = timer.data },
   }, options.reads)
+end
+
+--- The effect at this position of `run.effects` ended, and asked by `next` to be told: what comes of it.  `result` has
+--- its outcome, "delivered" where nothing else is said, and what else event.result shall say.
+---
+---     local told = flow:result(run, 1, { outcome = "refused", text = "no such address" })
+---@param run headgate.SpecRun
+---@param position integer
+---@param result table?
+---@param options headgate.FireOptions?
+---@return headgate.SpecRun
+function Flow:result(run, position, result, options)
+  local kept, effect = kept_after[run], run.effects[position]
+  if not effect then error(("the run asked for %d effects"):format(#run.effects), 2) end
+  if not effect.next then error(("effect %d did not ask for its outcome: it has no next"):format(position), 2) end
+  local told = change({ outcome = "delivered", id = effect.id, connection = effect.connection, verb = effect.verb,
+    text = "", attempts = 1, at = kept.now }, result or {})
+  return play(self, kept.event, kept, kept.now, {
+    step = effect.next, cause = effect.cause, id = kept.id, key = kept.key, result = told,
+  }, options and options.reads)
 end
 
 return spec

@@ -17,7 +17,19 @@
 ---@field attempt integer    1, 2, ...: which run of this event it is
 ---@field late_by? integer   ms: how late it is, of a run that a timer began, or of an occurrence that was missed
 ---@field timer? { name: string, data: any }   of a run that `timer.after` began
+---@field result? headgate.Result              of a run that `next` on an effect began
 ---@field [string] any
+
+--- How an effect ended that said `next = "step"`.
+---@class headgate.Result
+---@field outcome "delivered"|"refused"|"superseded"   refused: held, and a person discarded it
+---@field id string            of the effect
+---@field connection string
+---@field verb string
+---@field text string          what the far side said, or the person
+---@field data? any            what the far side gave back, where its adapter passes it on
+---@field attempts integer
+---@field at integer           ms since 1970
 
 --- What the source says of the message.
 ---@class headgate.Properties
@@ -122,6 +134,8 @@ function log.error(text) end
 -- ---- connections -------------------------------------------------------------------------------------------------
 -- Each name in a manifest's `uses` is a table of that name.  A verb that writes returns nothing: what it asks for is
 -- collected, stored together when the run ends, and delivered after that.  A look-up waits and returns its answer.
+-- Every verb also takes `next`, the name of a step: when the effect is delivered or refused, a new run of the event
+-- begins there, with event.result.
 
 --- A connection with `adapter: opsgenie`.
 ---@class headgate.OpsGenie
@@ -247,6 +261,7 @@ broker = {}
 ---@class headgate.SpecFlow
 ---@field folder string
 ---@field run fun(self, event: headgate.SampleEvent, options?: headgate.SpecOptions): headgate.SpecRun
+---@field result fun(self, run: headgate.SpecRun, position: integer, how?: table, options?: table): headgate.SpecRun
 ---@field fire fun(self, run: headgate.SpecRun, name: string, options?: headgate.FireOptions): headgate.SpecRun
 
 --- What came of one run.
@@ -259,7 +274,7 @@ broker = {}
 ---@field decided table<string, boolean>   answer of an `ask`, by its name
 ---@field why table<string, string>        its reason
 ---@field asked string[]                "alerts.create", "mail.send", ...: the effects' verbs, in order
----@field effects { id: string, connection: string, verb: string, fields: table }[]
+---@field effects { id: string, connection: string, verb: string, fields: table, next: string? }[]
 ---@field state table<string, any>      what the flow keeps after this run
 ---@field timers { name: string, step: string, data: any, due: integer }[]   that wait then, the next one first
 

@@ -42,6 +42,7 @@ static struct kit {
     size_t ack_count, return_count;
     void (*on_ack)(struct event *event);
     bool refuses_listen;
+    void (*on_outcome)(void *context, struct change *change, const struct lane_outcome *outcome);
 } kit;
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
@@ -316,7 +317,8 @@ UNUSED static struct lane *kit_lane_with(int which, const struct lane_options *o
 
 UNUSED static struct lane *kit_lane(int which, unsigned concurrency)
 {
-    return kit_lane_with(which, &(struct lane_options){.concurrency = concurrency, .receipts_ms = 86400000});
+    return kit_lane_with(which, &(struct lane_options){
+                                    .concurrency = concurrency, .receipts_ms = 86400000, .on_outcome = kit.on_outcome});
 }
 
 /* ---- looking into the store ------------------------------------------------------------------------------ */

@@ -75,10 +75,18 @@ UNUSED static struct instance *instance_of(const char *manifest, const char *lua
 static struct flow_context flows;
 static struct flow *flow;
 
+static void tell_flow(void *context, struct change *change, const struct lane_outcome *outcome)
+{
+    (void)context;
+    assert_true(slice_is(outcome->flow, "f"));
+    flow_outcome(flow, change, outcome);
+}
+
 UNUSED static void make_flow(struct instance *instance)
 {
     flows = (struct flow_context){
         .loop = &kit.loop, .store = kit.store, .held = &kit.held, .connection = find_connection, .takes_events = true};
+    kit.on_outcome = tell_flow;
     kit_lane(0, 4);
     kit_lane(1, 4);
     flow = flow_new(&flows, "f");
