@@ -6,8 +6,9 @@
 extern const struct adapter adapter_amqp;
 extern const struct adapter adapter_opsgenie;
 extern const struct adapter adapter_smtp;
+extern const struct adapter adapter_timer;
 
-const struct adapter *const adapters[] = {&adapter_amqp, &adapter_opsgenie, &adapter_smtp, NULL};
+const struct adapter *const adapters[] = {&adapter_amqp, &adapter_opsgenie, &adapter_smtp, &adapter_timer, NULL};
 
 const struct adapter *adapter_find(struct slice name)
 {

@@ -243,7 +243,10 @@ struct adapter {
     unsigned concurrency;                /* deliveries under way at once, unless the connection says `concurrency` */
 
     bool (*open)(struct connection *connection, struct err *err); /* must not wait for the far side */
-    void (*close)(struct connection *connection);           /* cannot fail; open deliveries get no answer any more */
+    void (*close)(struct connection *connection); /* cannot fail; open deliveries get no answer any more */
+    /* Looks at what a flow's `on:` says beyond its table of options, before anything is deployed.  NULL: nothing more.
+     */
+    bool (*check_source)(const struct settings *connection, const struct settings *source, struct err *err);
     bool (*listen)(struct source *source, struct err *err); /* events may come from now on */
     void (*silence)(struct source *source);                 /* none from now on; delivered ones may still be acked
                                                                until the connection is closed */

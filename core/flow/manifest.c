@@ -207,7 +207,12 @@ static bool read_source(struct reading *reading, const struct yaml *at, struct m
     if (!connection)
         return false;
     source->settings = settings_new(connection->adapter->source_options);
-    return check(reading, at, connection->adapter->source_options, NULL, source->settings);
+    if (!check(reading, at, connection->adapter->source_options, NULL, source->settings))
+        return false;
+    struct err why = ERR_INIT;
+    const struct adapter *adapter = connection->adapter;
+    return !adapter->check_source || adapter->check_source(connection->settings, source->settings, &why)
+           || yaml_err_key(at, reading->err, "%s: %s", source->connection, why.text);
 }
 
 static bool read_sources(struct reading *reading, const struct yaml *root)

@@ -20,6 +20,12 @@
 ---@field result? headgate.Result              of a run that `next` on an effect began
 ---@field [string] any
 
+--- The body of an event from a connection with `adapter: timer`.
+---@class headgate.timer.Body
+---@field moment string    when it was due, UTC: "2026-11-25T07:00:00.000Z"
+---@field local string     the same in the zone: "2026-11-25T08:00:00+01:00"
+---@field missed integer   how many earlier moments it stands for
+
 --- How an effect ended that said `next = "step"`.
 ---@class headgate.Result
 ---@field outcome "delivered"|"refused"|"superseded"   refused: held, and a person discarded it
