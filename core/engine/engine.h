@@ -36,6 +36,9 @@ struct held_numbers *engine_held(struct engine *engine);
 bool engine_is_ready(const struct engine *engine);
 bool engine_is_stopping(const struct engine *engine); /* it drains */
 int64_t engine_started_ms(const struct engine *engine);
+/* How long the store could take it if all far sides were down from now on, at the rate of the last minutes; -1: nothing
+ * comes in, or it is too early to tell. */
+int64_t engine_outage_ms(const struct engine *engine);
 struct flow *engine_flow(struct engine *engine, const char *name);             /* NULL: none */
 struct flow *engine_flow_at(struct engine *engine, size_t index);              /* in order of names; NULL: no more */
 struct connection *engine_connection(struct engine *engine, const char *name); /* NULL: none */
@@ -58,9 +61,6 @@ struct author {
 
 void engine_set_gate(struct engine *engine, const char *flow, bool is_on, const struct author *author, engine_done done,
                      void *context);
-/* A person has looked at a tripped gate: what was counted counts no more, and it is again as it was. */
-void engine_reset(struct engine *engine, const char *flow, const struct author *author, engine_done done,
-                  void *context);
 /* Checks the release beside the live one, runs its spec, then switches between two events. Takes the release. */
 void engine_deploy(struct engine *engine, struct release *release, const struct author *author, engine_done done,
                    void *context);

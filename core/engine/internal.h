@@ -3,6 +3,7 @@
 #define HEADGATE_ENGINE_INTERNAL_H
 
 #include "core/engine/engine.h"
+#include "core/engine/forecast.h"
 #include "core/flow/rulebook.h"
 
 struct engine {
@@ -28,6 +29,8 @@ struct engine {
     bool watches;
     bool is_ready, is_stopping;
     int64_t started_ms;
+    uv_timer_t pulse; /* every second; see pulse.c */
+    struct forecast forecast;
     uv_timer_t stop_timer; /* how long what is under way may take to end */
     int64_t stop_until_ms;
     void (*on_ready)(void *context);
@@ -45,8 +48,7 @@ void engine_check_ready(struct engine *engine);
 /* releases.c: rows of `releases`, `gates` and `audit`.  A gate is read as it was last decided, on disk or not yet: two
  * changes under way at once must not undo each other. */
 struct gate_row {
-    bool is_on;            /* as people want it */
-    struct flow_trip trip; /* a fuse tripped it, and nobody has reset it */
+    bool is_on;
     char live[HASH_TEXT_MAX], previous[HASH_TEXT_MAX];
 };
 bool gate_read(struct engine *engine, enum release_kind kind, const char *name, struct gate_row *row);
@@ -58,12 +60,6 @@ struct release *release_restore(struct engine *engine, enum release_kind kind, c
 void audit_write(struct engine *engine, struct change *change, const struct author *author, const char *what,
                  const char *subject, const char *text);
 void engine_load_released(struct engine *engine); /* rules and flows that the store has */
-
-/* change.c: given to flows and lanes */
-void engine_on_trip(void *engine, struct change *change, struct flow *flow); /* writes it down */
-bool engine_is_parked(void *engine, const char *flow);                       /* its gate is tripped */
-void engine_on_answer(void *engine, struct change *change, const struct connection *connection, const char *flow,
-                      bool is_good, const char *text);
 
 /* held.c: puts the decision about the row into the change; once that is on disk, held_settled and held_wake. */
 bool held_settle(struct engine *engine, struct change *change, uint64_t number, struct slice row,
@@ -79,6 +75,11 @@ void recovery_free(struct engine *engine);
 void deploy_stop(struct engine *engine); /* ends the one under way, drops the others */
 bool deploy_is_busy(const struct engine *engine);
 bool deploy_is_testing(const struct engine *engine); /* its process runs */
+
+/* pulse.c */
+void pulse_open(struct engine *engine);
+void pulse_start(struct engine *engine);
+void pulse_close(struct engine *engine);
 
 /* watch.c */
 void watch_folders(struct engine *engine, bool goes_on); /* deploys what is new now; and what changes, if it goes on */

@@ -27,7 +27,6 @@ static void forget_run(struct job *job)
 void job_free(struct job *job)
 {
     job->flow->under_way--;
-    fuse_end(&job->flow->context->fuses, &job->claim);
     if (job->run)
         run_free(job->run);
     if (job->source)
@@ -147,7 +146,7 @@ static void line_drain(struct flow *flow, struct line *line)
         line->first = job->next;
         if (!line->first)
             line->last = &line->first;
-        if (!flow->live || !flow_is_open(flow) || !flow->context->takes_events)
+        if (!flow->live || !flow->is_on || !flow->context->takes_events)
             job_put_back(job);
         else if (make_run(job))
             route(job, line);
@@ -221,9 +220,9 @@ static void route(struct job *job, struct line *own)
         start(job, own);
 }
 
-static void count_rate(struct flow *flow)
+static void count_rate(struct flow *flow, int64_t mono_ms)
 {
-    int64_t second = clock_mono_ns() / 1000000000;
+    int64_t second = mono_ms / 1000;
     for (int64_t i = 0; flow->second < second && i < RATE_SECONDS; i++)
         flow->seconds[++flow->second % RATE_SECONDS] = 0;
     flow->second = second;
@@ -236,9 +235,11 @@ void admit_event(struct flow *flow, struct flow_source *source, struct event *ev
     *job = (struct job){.flow = flow, .source = source, .event = event, .record = event->record};
     source->outstanding++;
     flow->under_way++;
-    count_rate(flow);
+    int64_t mono_ms = clock_mono_ns() / 1000000;
+    count_rate(flow, mono_ms);
+    expect_event(flow, event->received_ms, mono_ms);
     bool drops = flow->live && flow->live->manifest->drops_when_off;
-    if (!flow->live || !flow->context->takes_events || flow->trip.at_ms || (!flow->is_on && !drops)) {
+    if (!flow->live || !flow->context->takes_events || (!flow->is_on && !drops)) {
         job_put_back(job);
         return;
     }

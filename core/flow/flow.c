@@ -99,7 +99,7 @@ static void silence(struct flow_source *source)
 void flow_adjust(struct flow *flow)
 {
     bool drops = flow->live && flow->live->manifest->drops_when_off;
-    bool wants = flow->live && flow->context->takes_events && !flow->trip.at_ms && (flow->is_on || drops);
+    bool wants = flow->live && flow->context->takes_events && (flow->is_on || drops);
     for (struct flow_source *source = flow->sources; source; source = source->next) {
         if (source->is_retired)
             continue;
@@ -325,11 +325,7 @@ void flow_cancel_runs(struct flow *flow)
 static void on_before_wait(uv_prepare_t *prepare)
 {
     struct flow *flow = prepare->data;
-    if (flow->wants_adjust) {
-        flow->wants_adjust = false;
-        flow_adjust(flow);
-    }
-    while (flow->is_woken && flow_is_open(flow) && flow->live && flow->context->takes_events) {
+    while (flow->is_woken && flow->is_on && flow->live && flow->context->takes_events) {
         flow->is_woken = false;
         timers_work(flow);
         inbox_work(flow);
@@ -348,6 +344,7 @@ struct flow *flow_new(struct flow_context *context, const char *name)
     }
     inbox_open(flow);
     timers_open(flow);
+    expect_open(flow);
     uv_prepare_init(context->loop, &flow->before_wait);
     flow->before_wait.data = flow;
     uv_prepare_start(&flow->before_wait, on_before_wait);
@@ -424,7 +421,6 @@ void flow_look(struct flow *flow, struct flow_view *view)
                                .title = manifest ? manifest->title : "",
                                .owner = manifest ? manifest->owner : "",
                                .is_on = flow->is_on,
-                               .trip = flow_tripped(flow),
                                .drops_when_off = manifest && manifest->drops_when_off,
                                .release = flow->live ? flow->live->release->hash : "",
                                .inbox = flow->inbox_rows,
@@ -434,7 +430,11 @@ void flow_look(struct flow *flow, struct flow_view *view)
                                .received = flow->counts[COUNT_RECEIVED],
                                .finished = flow->counts[COUNT_FINISHED],
                                .expired = flow->counts[COUNT_EXPIRED],
-                               .failed = flow->counts[COUNT_FAILED]};
+                               .failed = flow->counts[COUNT_FAILED],
+                               .is_silent = flow->is_on && flow->silence.is_silent,
+                               .expect_least = manifest ? manifest->expect_least : 0,
+                               .expect_ms = manifest ? manifest->expect_ms : 0,
+                               .last_event_ms = flow->last_event_ms};
     view->skipped = flow->counts[COUNT_REPEAT] + flow->counts[COUNT_DROPPED] + flow->counts[COUNT_DISCARDED];
     for (int64_t i = 0; i < RATE_SECONDS; i++)
         if (flow->second - i > now - RATE_SECONDS)

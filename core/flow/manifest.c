@@ -8,6 +8,7 @@
 
 #include "core/base/nearest.h"
 #include "core/config/yaml.h"
+#include "core/flow/silence.h"
 
 #include <stdlib.h>
 
@@ -46,6 +47,11 @@ static const struct option flow_options[] = {
      .kind = OPTION_TEXT,
      .choices = "retry|hold",
      .help = "what becomes of an effect that was sent without an answer; not said: as the connection says"},
+    {.name = "expect",
+     .kind = OPTION_TEXT,
+     .least = 1,
+     .most = 60,
+     .help = "how many events must come in a time, as in `at least 1 per 15m`; with fewer, the flow is silent"},
     {.name = "uses", .kind = OPTION_LIST, .help = "the connections that it may touch"},
     OPTION_END,
 };
@@ -77,6 +83,16 @@ static const struct option event_options[] = {
      .least = 1,
      .most = 128 << 20,
      .help = "a larger body is held"},
+    OPTION_END,
+};
+
+static const struct option limit_options[] = {
+    {.name = "effects_per_event",
+     .kind = OPTION_INTEGER,
+     .fallback = "20",
+     .least = 1,
+     .most = 1000,
+     .help = "a run that asks for more fails"},
     OPTION_END,
 };
 
@@ -118,17 +134,23 @@ static bool read_flow(struct reading *reading, const struct yaml *root)
     for (const char *const *key = later; *key; key++)
         if (!is_for_later(reading, root, *key))
             return false;
+    char shown[YAML_SHOWN_MAX];
     struct manifest *manifest = reading->manifest;
     struct settings *flow = settings_new(flow_options);
     bool ok = check(reading, root, flow_options, elsewhere, flow);
     if (ok && !is_flow_name(settings_text(flow, "flow"))) {
-        char shown[YAML_SHOWN_MAX];
         const struct yaml *name = yaml_get(root, "flow");
         ok = yaml_err(name, reading->err,
                       "flow: found %s; a flow's name begins with a small letter and goes on with "
                       "small letters, digits and -, such as \"offline-case\"",
                       yaml_shown(name->text, shown));
     }
+    const char *expect = ok ? settings_text(flow, "expect") : NULL;
+    if (expect && !silence_parse(expect, &manifest->expect_least, &manifest->expect_ms))
+        ok = yaml_err(yaml_get(root, "expect"), reading->err,
+                      "expect: found %s; expected how many events must come in a time of a second to 366 days, as in "
+                      "`at least 1 per 15m`",
+                      yaml_shown(yaml_get(root, "expect")->text, shown));
     if (ok) {
         manifest->name = mem_text(settings_text(flow, "flow"));
         manifest->title = mem_text(settings_text(flow, "title"));
@@ -246,7 +268,7 @@ static bool read_uses(struct reading *reading, const struct yaml *root)
     return true;
 }
 
-/* ---- event ----------------------------------------------------------------------------- */
+/* ---- event, limits ----------------------------------------------------------------------------- */
 
 /* "body.site.id": one of the three parts of an event, then names with dots between them. */
 static bool is_path(const char *path, bool has_fields)
@@ -315,6 +337,20 @@ static bool read_event(struct reading *reading, const struct yaml *root)
     return ok;
 }
 
+/* Limits on single connections, and on single people, are a part of the design that is not built yet. */
+static bool read_limits(struct reading *reading, const struct yaml *root)
+{
+    const struct yaml *at = yaml_get(root, "limits");
+    bool ok = is_for_later(reading, at, "per_recipient");
+    for (char **name = reading->manifest->uses; ok && *name; name++)
+        ok = is_for_later(reading, at, *name);
+    struct settings *limits = settings_new(limit_options);
+    ok = ok && (!at || check(reading, at, limit_options, NULL, limits));
+    reading->manifest->effects_per_event = settings_number(limits, "effects_per_event");
+    settings_free(limits);
+    return ok;
+}
+
 /* ---- the file ------------------------------------------------------------------------------------ */
 
 struct manifest *manifest_parse(const char *file, struct slice source, const struct config *config, struct err *err)
@@ -325,7 +361,7 @@ struct manifest *manifest_parse(const char *file, struct slice source, const str
     struct manifest *manifest = mem_zero(sizeof *manifest);
     struct reading reading = {config, manifest, err};
     bool ok = read_flow(&reading, root) && read_sources(&reading, root) && read_event(&reading, root)
-              && read_uses(&reading, root) && manifest_limits(manifest, yaml_get(root, "limits"), err)
+              && read_uses(&reading, root) && read_limits(&reading, root)
               && manifest_steps(manifest, yaml_get(root, "steps"), err);
     yaml_tree_free(root);
     if (ok)
@@ -352,7 +388,6 @@ void manifest_free(struct manifest *manifest)
     for (char **name = manifest->uses; name && *name; name++)
         free(*name);
     free(manifest->uses);
-    free(manifest->quotas);
     free(manifest->steps);
     free(manifest->id_path);
     free(manifest->key_path);

@@ -3,7 +3,6 @@
 #define HEADGATE_FLOW_MANIFEST_H
 
 #include "core/config/config.h"
-#include "core/config/limits.h"
 #include "core/lane/effect.h"
 
 #define STEPS_MAX 200 /* of one flow */
@@ -37,17 +36,16 @@ struct manifest {
     char *key_path;  /* NULL: the id is the key */
     char *time_path; /* NULL: the time the source tells, else when it was received */
     enum event_format format;
-    int64_t remember_ms;            /* a repeat within it is not run again; default 7d */
-    int64_t expires_ms;             /* older events are skipped and counted; 0: never */
-    int64_t body_limit;             /* bytes: `event: {limit: 1MiB}` */
-    bool drops_when_off;            /* when_off: drop */
-    enum priority priority;         /* of its effects: `priority: high`; default normal */
-    enum when_unknown when_unknown; /* of its effects; not said: as each connection says */
+    int64_t remember_ms;             /* a repeat within it is not run again; default 7d */
+    int64_t expires_ms;              /* older events are skipped and counted; 0: never */
+    int64_t body_limit;              /* bytes: `event: {limit: 1MiB}` */
+    bool drops_when_off;             /* when_off: drop */
+    enum priority priority;          /* of its effects: `priority: high`; default normal */
+    enum when_unknown when_unknown;  /* of its effects; not said: as each connection says */
+    int64_t expect_least, expect_ms; /* `expect: at least 1 per 15m`: so many events in that time; 0: nothing is said */
 
     char **uses;               /* names of connections, ends with NULL; never NULL itself */
     int64_t effects_per_event; /* default 20 */
-    struct limits limits;      /* its fuses */
-    struct quota *quotas;      /* effects to each connection of `uses`, in its order */
 
     struct step *steps; /* none: the flow has one function `run` */
     int step_count;
@@ -59,14 +57,8 @@ struct manifest {
 struct manifest *manifest_parse(const char *file, struct slice source, const struct config *config, struct err *err);
 void manifest_free(struct manifest *manifest);
 
-/* How many effects the flow may ask of a connection, where they reach people and it says nothing itself. */
-#define MANIFEST_PEOPLE_QUOTA "10000/h"
-/* NULL: the flow does not use it.  One that is built in holds only for effects that reach somebody. */
-const struct quota *manifest_quota(const struct manifest *manifest, const char *connection);
-
-/* manifest_limits.c: the map below `limits:` (NULL: none); after `uses`, whose names may stand in it. */
-bool manifest_limits(struct manifest *manifest, const struct yaml *limits, struct err *err);
 /* manifest_steps.c: the list below `steps:` (NULL: none) into the manifest. */
+struct yaml;
 bool manifest_steps(struct manifest *manifest, const struct yaml *steps, struct err *err);
 
 #endif

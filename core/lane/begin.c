@@ -43,7 +43,7 @@ bool work_load(struct work *work, const char **why)
     work->row = mem_copy(row);
     work->was_given = false;
     row.data = work->row;
-    work->since_ms = work->entry.asked_ms;
+    work->since_ms = work->received_ms = work->entry.asked_ms;
     work->delivery = (struct delivery){.connection = lane->connection,
                                        .effect_id = work->id,
                                        .flow = work->flow,
@@ -54,6 +54,8 @@ bool work_load(struct work *work, const char **why)
     for (size_t at = 0; record_next(row, &at, &field);) { /* in one pass: this runs for every effect */
         if (slice_is(field.name, "id"))
             copy_text(work->id, sizeof work->id, field.value);
+        else if (slice_is(field.name, "flow"))
+            copy_text(work->flow, sizeof work->flow, field.value);
         else if (slice_is(field.name, "verb"))
             work->delivery.verb = find_verb(lane->connection->adapter, field.value);
         else if (slice_is(field.name, "campaign"))
@@ -66,6 +68,8 @@ bool work_load(struct work *work, const char **why)
             work->when_unknown = slice_is(field.value, "retry") ? UNKNOWN_RETRY : UNKNOWN_HOLD;
         else if (slice_is(field.name, "since_ms"))
             work->since_ms = record_get_integer(row, "since_ms", work->since_ms);
+        else if (slice_is(field.name, "received_ms"))
+            work->received_ms = record_get_integer(row, "received_ms", work->received_ms);
     }
     if (!work->delivery.verb)
         *why = "this version of the adapter has no such verb";
@@ -148,7 +152,7 @@ static bool may_join(struct call *call, struct work *work)
     const char *why;
     if (!work_load(work, &why))
         return false;
-    return work->delivery.verb == verb && is_plain(work) && !lane_parks(work->lane, work->flow)
+    return work->delivery.verb == verb && is_plain(work)
            && (!verb->goes_with || verb->goes_with(call->deliveries[0]->fields, work->delivery.fields))
            && !work_would_merge(work);
 }
@@ -193,8 +197,7 @@ static void on_marked(void *context)
 {
     struct call *call = context;
     struct lane *lane = call->lane;
-    bool is_parked = call_is_parked(call);
-    if (!lane->is_stopped && !is_parked && lane->pace.paused_until_ms <= clock_now_ms()) {
+    if (!lane->is_stopped && lane->pace.paused_until_ms <= clock_now_ms()) {
         give(call);
         return;
     }
@@ -204,10 +207,7 @@ static void on_marked(void *context)
         struct work *work = work_of(call->deliveries[i]);
         work->is_marked = false;
         work->entry.due_ms = lane->pace.paused_until_ms;
-        attempts_put(work, change, "waiting",
-                     lane->is_stopped ? "the daemon stopped before it was sent"
-                     : is_parked      ? "the gate of its flow is tripped"
-                                      : lane->text);
+        attempts_put(work, change, "waiting", lane->is_stopped ? "the daemon stopped before it was sent" : lane->text);
         work_release(work); /* with the last one the call is gone */
         backlog_delay(work);
     }

@@ -39,6 +39,8 @@ static bool add_wishes(const struct effect *effect, struct buf *row)
                                   slice_of(effect->when_unknown == UNKNOWN_RETRY ? "retry" : "hold")));
 }
 
+#define WAITED_MS 5 /* an event that ran within it was not kept waiting */
+
 bool effect_encode(const struct effect *effect, struct buf *row)
 {
     return add_wishes(effect, row) && record_add_text(row, "id", slice_of(effect->id))
@@ -48,6 +50,8 @@ bool effect_encode(const struct effect *effect, struct buf *row)
            && record_add_text(row, "verb", slice_of(effect->verb->name)) && record_add_text(row, "key", effect->key)
            && record_add_text(row, "event_id", effect->event_id)
            && record_add_integer(row, "asked_ms", effect->asked_ms)
+           && (effect->asked_ms - effect->received_ms < WAITED_MS || !effect->received_ms
+               || record_add_integer(row, "received_ms", effect->received_ms))
            && (!effect->campaign.size || record_add_text(row, "campaign", effect->campaign))
            && (!effect->recipient.size || record_add_text(row, "recipient", effect->recipient))
            && (!effect->next.size || record_add_text(row, "next", effect->next))

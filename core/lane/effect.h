@@ -36,6 +36,7 @@ struct effect {
     const struct verb *verb;
     struct slice key, event_id;
     int64_t asked_ms;
+    int64_t received_ms; /* when the event came; written where it waited before it ran */
     enum priority priority;
     enum when_unknown when_unknown;
     struct slice campaign;  /* in whose course it was asked for; size 0: of none */

@@ -68,8 +68,6 @@ static void look_again_at(struct lane *lane, int64_t at_ms, int64_t now_ms)
 static void lane_work(struct lane *lane)
 {
     int64_t now_ms = clock_now_ms(), again_ms = INT64_MAX;
-    if (lane->wants_unpark && !lane->merges)
-        lane_read_again(lane);
     bool has_more = fill(lane);
     while (lane->calls < pace_most_calls(lane)) {
         int64_t until_ms = pace_blocked_until(lane, now_ms);
@@ -82,10 +80,7 @@ static void lane_work(struct lane *lane)
             again_ms = next_due(lane);
             break;
         }
-        if (lane_parks(lane, ((struct work *)entry)->flow))
-            work_park((struct work *)entry);
-        else
-            lane_begin((struct work *)entry);
+        lane_begin((struct work *)entry);
         has_more = fill(lane);
     }
     /* With all hands full no timer is needed: the next settlement wakes the lane. */
@@ -116,6 +111,7 @@ uint64_t lane_put_row(struct lane *lane, struct change *change, struct slice row
     uint64_t number = effect_number(priority, lane->next_running++);
     struct store_key key = effect_key(lane->connection->name, number);
     change_put(change, TABLE_OUTBOX, store_key_slice(&key), row);
+    lane->stats.asked_bytes += (int64_t)(key.size + row.size);
     change_count(change, lane->counter_keys[counter], 1);
     change_count(change, lane->counter_keys[LANE_WAITING + priority], 1);
     backlog->end_number = number + 1;
@@ -238,6 +234,7 @@ static void on_closed(uv_handle_t *handle)
         backlog_clear(&lane->backlogs[i]);
     buf_clear(&lane->scratch);
     ledger_clear(&lane->ledger);
+    stats_clear(&lane->stats);
     free(lane);
 }
 

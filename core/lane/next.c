@@ -4,7 +4,7 @@
  *      held ─► nothing yet: it is a person who decides how it ends */
 #include "core/lane/internal.h"
 
-void lane_tell(struct lane *lane, struct change *change, const struct lane_outcome *outcome)
+static void tell(struct lane *lane, struct change *change, const struct lane_outcome *outcome)
 {
     struct lane_outcome told = *outcome;
     told.connection = slice_of(lane->connection->name);
@@ -12,8 +12,15 @@ void lane_tell(struct lane *lane, struct change *change, const struct lane_outco
         lane->options.on_outcome(lane->options.context, change, &told);
 }
 
+void lane_tell(struct lane *lane, struct change *change, const struct lane_outcome *outcome)
+{
+    stats_outcome(&lane->stats, outcome->flow, stats_outcome_of(outcome->outcome));
+    tell(lane, change, outcome);
+}
+
 void work_tell(struct work *work, struct change *change, const char *outcome, const char *text, struct slice data)
 {
+    stats_outcome(&work->lane->stats, slice_of(work->flow), stats_outcome_of(outcome));
     if (!work->next.size)
         return;
     struct lane_outcome told = {.flow = slice_of(work->flow),
@@ -24,5 +31,5 @@ void work_tell(struct work *work, struct change *change, const char *outcome, co
                                 .text = text,
                                 .attempts = work->delivery.attempt,
                                 .data = data};
-    lane_tell(work->lane, change, &told);
+    tell(work->lane, change, &told);
 }

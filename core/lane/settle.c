@@ -161,14 +161,6 @@ void work_refuse(struct work *work, struct change *change, enum campaign_counter
 
 /* ---- outcomes --------------------------------------------------------------------------------------- */
 
-/* For its flow's fuses.  What was not even sent says nothing about the far side. */
-static void tell_fuses(struct work *work, struct change *change, bool is_good, const char *text)
-{
-    const struct lane_options *options = &work->lane->options;
-    if (options->on_answer && work->was_given)
-        options->on_answer(options->context, change, work->lane->connection, work->flow, is_good, text);
-}
-
 void work_delivered(struct work *work, struct slice data, const char *text)
 {
     struct change *change = change_new(on_settled, work);
@@ -181,8 +173,8 @@ void work_delivered(struct work *work, struct slice data, const char *text)
     change_count(change, work->lane->counter_keys[LANE_DELIVERED], 1);
     work_counts(work, change, CAMPAIGN_DELIVERED);
     work_tell(work, change, receipt.outcome, text, data);
-    tell_fuses(work, change, true, text);
     work->lane->delivered++;
+    stats_latency(&work->lane->stats, clock_now_ms() - work->received_ms);
     store_commit(work->lane->store, change);
 }
 
@@ -266,12 +258,12 @@ void work_hold_in(struct work *work, struct change *change, const char *verdict,
         add_known(row, known);
     record_add_text(row, "item", item);
     uint64_t number = held_add(lane->held, change, buf_slice(row));
-    tell_fuses(work, change, false, text);
 
     struct receipt receipt = {
         .outcome = "held", .id = slice_of(work->id), .attempts = attempts, .text = text, .held = number};
     work_leave_outbox(work, change);
     receipt_put(lane, change, work->entry.number, &receipt);
+    stats_outcome(&lane->stats, slice_of(work->flow), STATS_HELD);
     log_about(LOG_LEVEL_WARNING,
               (struct log_about){.flow = work->flow, .connection = lane->connection->name, .effect = work->id},
               "lane %s: effect %s of %s is held as %llu (%s): %s", lane->connection->name, work->id, work->flow,

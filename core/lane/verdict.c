@@ -54,6 +54,7 @@ void delivery_done(struct delivery *delivery, const char *format, ...)
 {
     FORMAT_TEXT(text);
     struct work *work = answered(delivery);
+    work->lane->stats.results[STATS_DONE]++;
     pace_note_success(work);
     work_delivered(work, SLICE_NONE, text);
 }
@@ -62,6 +63,7 @@ void delivery_done_with(struct delivery *delivery, struct slice json, const char
 {
     FORMAT_TEXT(text);
     struct work *work = answered(delivery);
+    work->lane->stats.results[STATS_DONE]++;
     pace_note_success(work);
     work_delivered(work, json.size <= DATA_MOST ? json : SLICE_NONE, text);
 }
@@ -70,6 +72,7 @@ void delivery_later(struct delivery *delivery, int64_t wait_ms, const char *form
 {
     FORMAT_TEXT(text);
     struct work *work = answered(delivery);
+    work->lane->stats.results[STATS_LATER]++;
     if (wait_ms)
         pace_note_success(work); /* the far side answered, and wants this one later: it is no sign of an outage */
     else
@@ -81,6 +84,7 @@ void delivery_never(struct delivery *delivery, const char *format, ...)
 {
     FORMAT_TEXT(text);
     struct work *work = answered(delivery);
+    work->lane->stats.results[STATS_NEVER]++;
     pace_note_success(work); /* the far side answered: it is this effect that it does not want */
     work_hold(work, "never", text, NULL);
 }
@@ -89,6 +93,7 @@ void delivery_never_again(struct delivery *delivery, const char *format, ...)
 {
     FORMAT_TEXT(text);
     struct work *work = answered(delivery);
+    work->lane->stats.results[STATS_NEVER]++;
     pace_note_success(work);
     work_bounce(work, text);
 }
@@ -98,6 +103,7 @@ void delivery_unknown(struct delivery *delivery, const struct delivery_known *kn
     FORMAT_TEXT(text);
     static const struct delivery_known nothing;
     struct work *work = answered(delivery);
+    work->lane->stats.results[STATS_UNKNOWN]++;
     if (work_may_repeat(work)) {
         pace_note_failure(work, text);
         work_postpone(work, 0, text);
