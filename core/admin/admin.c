@@ -87,10 +87,7 @@ static void change_gate(struct admin *admin, struct request *request, const char
         return;
     char *who = take_who(request);
     struct author author = {who, why};
-    if (strcmp(what, "reset") == 0)
-        engine_reset(admin->engine, name, &author, reply_done, request);
-    else
-        engine_set_gate(admin->engine, name, strcmp(what, "on") == 0, &author, reply_done, request);
+    engine_set_gate(admin->engine, name, strcmp(what, "on") == 0, &author, reply_done, request);
     free(who);
     free(why);
 }
@@ -103,6 +100,8 @@ static bool route_get(struct admin *admin, struct request *request, const char *
         answer_livez(request);
     else if (strcmp(path, "/readyz") == 0)
         answer_readyz(admin, request);
+    else if (strcmp(path, "/metrics") == 0)
+        answer_metrics(admin->metrics, request);
     else if (strcmp(path, "/v1/status") == 0)
         answer_status(admin, request);
     else if (strcmp(path, "/v1/trace") == 0)
@@ -138,7 +137,7 @@ static bool route_post(struct admin *admin, struct request *request, const char 
     else if (strcmp(path, "/v1/store/backup") == 0)
         change_store_backup(admin, request);
     else if (sscanf(path, "/v1/flows/%64[a-z0-9-]/%15[a-z]%n", name, what, &end) == 2 && !path[end]
-             && (strcmp(what, "on") == 0 || strcmp(what, "off") == 0 || strcmp(what, "reset") == 0))
+             && (strcmp(what, "on") == 0 || strcmp(what, "off") == 0))
         change_gate(admin, request, what, name);
     else if (sscanf(path, "/v1/held/all/%15[a-z]%n", what, &end) == 1 && !path[end])
         change_all_held(admin, request, what);
@@ -190,6 +189,7 @@ struct admin *admin_open(struct engine *engine, struct err *err)
     struct admin *admin = mem_zero(sizeof *admin);
     struct server_options options = {.socket = engine_config(engine)->admin_socket, .body_limit = ASKED_MAX};
     admin->engine = engine;
+    admin->metrics = metrics_open(engine);
     admin->server = server_open(engine_loop(engine), &options, on_request, admin, err);
     if (admin->server && open_network(admin, err))
         return admin;
@@ -201,5 +201,6 @@ void admin_close(struct admin *admin)
 {
     server_close(admin->server);
     server_close(admin->network);
+    metrics_close(admin->metrics);
     free(admin);
 }

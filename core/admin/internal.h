@@ -7,8 +7,11 @@
 
 #include <jansson.h>
 
+struct metrics;
+
 struct admin {
     struct engine *engine;
+    struct metrics *metrics;
     struct server *server;  /* on the Unix socket */
     struct server *network; /* on TCP; NULL: not asked for */
     int64_t refused;        /* requests on TCP without a good token */
@@ -34,6 +37,9 @@ void reply_done(void *request, bool ok, const char *text);
 /* access.c: whether this may be asked by whom it is; false: it was answered. */
 bool access_allows(struct admin *admin, struct request *request);
 
+struct metrics *metrics_open(struct engine *engine); /* metrics.c */
+void metrics_close(struct metrics *metrics);
+void answer_metrics(struct metrics *metrics, struct request *request);
 void answer_livez(struct request *request); /* health.c */
 void answer_readyz(struct admin *admin, struct request *request);
 void answer_status(struct admin *admin, struct request *request); /* status.c */

@@ -7,12 +7,11 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/version.h"
 #include "core/config/config.h"
 
 #include <jansson.h>
 #include <stdio.h>
-
-#define VERSION "0.1.0"
 
 /* What a command's help says, and which of the common options it takes. */
 struct cli_help {
@@ -89,7 +88,6 @@ int cli_try(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_on(int argc, char **argv);
 int cli_off(int argc, char **argv);
-int cli_reset(int argc, char **argv);
 int cli_deploy(int argc, char **argv);
 int cli_releases(int argc, char **argv);
 int cli_trace(int argc, char **argv);

@@ -1,6 +1,7 @@
 --- Running it: the admin API on TCP, health, metrics, logs, the service manager, reload.
 local kit = require "kit"
 local process = require "process"
+local exposition = require "exposition"
 local anomaly = kit.anomaly
 local build = os.getenv "BUILD" or "build"
 
@@ -34,6 +35,7 @@ local function ask(world, path, options)
   options = options or {}
   local argv = { "curl", "-s", "--noproxy", "*", "-w", "\n%{http_code}", "-X", options.method or "GET",
     place(world) .. path }
+  if options.accept then table.move({ "-H", "Accept: " .. options.accept }, 1, 2, #argv + 1, argv) end
   if options.token then table.move({ "-H", "Authorization: Bearer " .. options.token }, 1, 2, #argv + 1, argv) end
   if options.body then table.move({ "-d", options.body }, 1, 2, #argv + 1, argv) end
   local output = process.run(argv)
@@ -86,6 +88,139 @@ describe("the admin API on TCP", function()
     local status, body = ask(world, "/readyz")
     assert.equal(200, status)
     assert.same({ ready = true, reasons = {} }, kit.json.decode(body))
+  end)
+end)
+
+--- The metrics of now: two scrapes apart by more than the books are kept.
+local function scrape(world, options)
+  local status, text = ask(world, "/metrics", options)
+  assert.equal(200, status)
+  return exposition.parse(text, options and options.accept ~= nil)
+end
+
+local function await_value(world, wanted, name, labels)
+  local is
+  kit.wait(name .. " to be " .. wanted, 15, function()
+    is = scrape(world):value(name, labels)
+    return is == wanted, tostring(is)
+  end)
+end
+
+describe("the metrics", function()
+  after_each(kit.tidy)
+
+  it("have every label set from the start, with 0, and are valid line by line in both formats", function()
+    local world = world_on_tcp()
+    world:flow("nasty", { keys = "none", lua = "return { run = function() end }", yaml = [[
+flow: nasty
+title: Has an owner with quotes
+owner: "\\ \"quoted\" ünd"
+on: {broker: {exchange: EXCHANGE, keys: [none]}}
+event: {id: body.id}
+expect: at least 1 per 1h
+]] })
+    world:start()
+    local page = scrape(world)
+    for _, outcome in ipairs { "finished", "repeat", "dropped", "discarded", "expired" } do
+      assert.equal(0, page:value("headgate_events_finished_total", { flow = "mail-contacts", outcome = outcome }))
+    end
+    for _, outcome in ipairs { "delivered", "held", "refused", "superseded" } do
+      assert.equal(0, page:value("headgate_effects_total",
+        { destination = "mail", flow = "mail-contacts", outcome = outcome }))
+    end
+    for _, result in ipairs { "done", "later", "never", "unknown" } do
+      assert.equal(0, page:value("headgate_effect_attempts_total", { destination = "alerts", result = result }))
+    end
+    assert.equal(0, page:value("headgate_effect_latency_seconds_count", { destination = "mail" }))
+    assert.equal(1, page:value("headgate_gate_state", { flow = "nasty", state = "off" }))
+    assert.equal(0, page:value("headgate_flow_silent", { flow = "nasty" }))
+    assert.equal(0, page:value("headgate_conservation_difference", { flow = "nasty" }))
+    assert.equal(math.huge, page:value "headgate_store_outage_seconds")
+    assert.is_true(page:value "process_resident_memory_bytes" > 1e6)
+    assert.is_true(page:value "process_open_fds" > 5)
+    assert.is_true(math.abs(page:value "process_start_time_seconds" - os.time()) < 60)
+    assert.is_true(page:value "headgate_store_limit_bytes" == 64 * 2^30)
+    local found
+    for _, line in ipairs(page.lines) do
+      if line.name == "headgate_flow_info" and line.labels.flow == "nasty" then found = line.labels.owner end
+    end
+    assert.equal('\\ "quoted" ünd', found)
+    scrape(world, { accept = "application/openmetrics-text; version=1.0.0,text/plain;q=0.5" })
+  end)
+
+  it("count what happens, and agree with the books", function()
+    local world = world_on_tcp()
+    world.config.connections.alerts.rate = "1000/h"
+    world:start()
+    world:open("alert-operators", "mail-contacts")
+    world:opsgenie_fault { match = { method = "POST" }, status = 500, body = "{}", times = 1 }
+    local events = {}
+    for i = 1, 5 do events[i] = anomaly.new { controller_id = "CTRL-" .. i, state = "raised" } end
+    world:publish(events)
+    world:publish { events[1] }
+    world:publish({ "no json" }, "anomaly.offline.raised")
+    world:await_held(2)
+    world:settle(30)
+    await_value(world, 7, "headgate_messages_received_total", { flow = "alert-operators" })
+    local page, status = scrape(world), world:status()
+    assert.equal(1, page:value("headgate_events_finished_total", { flow = "alert-operators", outcome = "repeat" }))
+    assert.equal(1, page:value("headgate_events", { flow = "alert-operators", state = "held" }))
+    assert.equal(1, page:value("headgate_effect_attempts_total", { destination = "alerts", result = "later" }))
+    assert.equal((world:lane("alerts").delivered + 1) / 1000,
+      page:value("headgate_quota_used_ratio", { destination = "alerts", window = "h" }))
+    for _, lane in ipairs(status.lanes) do
+      local destination = lane.connection
+      assert.equal(lane.asked, page:value("headgate_effects_asked_total", { destination = destination }))
+      assert.equal(lane.delivered, page:value("headgate_effect_latency_seconds_count", { destination = destination }))
+      assert.equal(0, page:value("headgate_lane_conservation_difference", { destination = destination }))
+      assert.equal(0, page:value("headgate_outbox_oldest_seconds", { destination = destination }))
+    end
+    assert.equal(world:lane("mail").delivered, page:value("headgate_effects_total",
+      { destination = "mail", flow = "mail-contacts", outcome = "delivered" }))
+  end)
+
+  it("need a token where the listener is not on loopback alone", function()
+    local world = world_on_tcp()
+    world.config.admin.listen = "0.0.0.0:0"
+    world:start()
+    world:says "put a proxy with TLS in front"
+    local port = world:log():match "admin API: http://0.0.0.0:(%d+)/"
+    local function status(...)
+      local output = process.run { "curl", "-s", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}",
+        "http://127.0.0.1:" .. port .. "/metrics", ... }
+      return tonumber(output)
+    end
+    assert.equal(401, status())
+    assert.equal(200, status("-H", "Authorization: Bearer " .. tokens.viewer))
+  end)
+end)
+
+describe("a flow that expects events", function()
+  after_each(kit.tidy)
+
+  it("is silent without them, once, until they come again", function()
+    local world = world_on_tcp()
+    world:flow("pulse", { keys = "beat", manifest = "expect: at least 1 per 2s",
+      lua = "return { run = function() end }" })
+    world:start()
+    world:open "pulse"
+    world:says "flow pulse: is silent: it expects at least 1 in 2s; no event ever came"
+    assert.is_true(world:flow_status("pulse").is_silent)
+    assert.matches("flow pulse is silent", world:must "status")
+    await_value(world, 1, "headgate_flow_silent", { flow = "pulse" })
+    world:publish({ { id = "1" } }, "beat")
+    world:says "flow pulse: is not silent any more"
+    world:counts("pulse", { received = 1, is_silent = false })
+    local _, times = world:log():gsub("is silent:", "")
+    assert.equal(1, times)
+    world:stop()
+    process.write(world.folder .. "/daemon.log", "")
+    world:start()
+    assert.is_false(world:flow_status("pulse").is_silent)
+    assert.is_true(world:flow_status("pulse").last_event_at > 0)
+    world:says "flow pulse: is silent: it expects at least 1 in 2s; the last event came at 20"
+    world:close "pulse"
+    assert.is_false(world:flow_status("pulse").is_silent)
   end)
 end)
 
