@@ -45,7 +45,8 @@ static const struct known known[] = {
      "change a field; FIELD=@FILE reads it from a file, FIELD=@- from stdin; repeatable"},
     {'L', false, "log", "STYLE",
      "text, json or journal (default: text on a terminal, journal's prefixes under systemd, else json)"},
-    {'1', false, "resend", NULL, "what waits in the backup is sent again, even where the far side cannot tell a repeat"},
+    {'1', false, "resend", NULL,
+     "what waits in the backup is sent again, even where the far side cannot tell a repeat"},
     {'h', true, "help", NULL, "this help"}};
 #define KNOWN (sizeof known / sizeof *known)
 

@@ -94,7 +94,8 @@ void sweep_if_due(struct store *store); /* sweep.c */
 int64_t txn_used_bytes(MDB_txn *txn, int64_t *free_bytes);
 void sample_if_due(struct store *store, int64_t used_bytes);
 
-/* reader.c */
+/* reader.c: what cannot be read ends the process. */
+bool txn_get(MDB_txn *txn, MDB_dbi table, struct slice key, struct slice *value);
 void txn_scan(MDB_txn *txn, MDB_dbi table, struct slice prefix, struct slice from,
               bool (*each)(void *context, struct slice key, struct slice value), void *context);
 

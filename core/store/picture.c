@@ -60,11 +60,8 @@ bool picture_is_in_the_way(const struct picture *picture)
 
 bool picture_get(struct picture *picture, enum table table, struct slice key, struct slice *value)
 {
-    MDB_val k = to_val(key), v;
-    if (key.size == 0 || mdb_get(picture->txn, picture->env->tables[table], &k, &v) != 0)
-        return false;
-    *value = from_val(v);
-    return true;
+    return key.size > 0 && picture->env->tables[table] != NO_TABLE
+           && txn_get(picture->txn, picture->env->tables[table], key, value);
 }
 
 void picture_scan(struct picture *picture, enum table table, struct slice prefix,

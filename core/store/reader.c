@@ -1,17 +1,32 @@
 /* reader.c - looking into the store: the loop thread's own read transaction
  *
  * The loop thread renews its transaction at the first look after a wait or a commit and lets it
- * go before it waits: a reader that stays makes the file grow. */
+ * go before it waits: a reader that stays makes the file grow.
+ *
+ * "It is not there" is an answer on which something is sent, or run, or forgotten.  So a look that fails is no answer:
+ * it ends the process, and the next start finds what is on disk. */
+#include "core/base/log.h"
 #include "core/store/internal.h"
 
 #include <endian.h>
-#include <stdlib.h>
+#include <unistd.h>
+
+static void expect_read(MDB_txn *txn, int status)
+{
+    const char *path = "";
+    if (status == 0 || status == MDB_NOTFOUND)
+        return;
+    mdb_env_get_path(mdb_txn_env(txn), &path);
+    log_error("store: %s: cannot be read (%s); stopping, so that nothing is decided on what is not known. Check the "
+              "device and the memory, then start again; `headgate store verify` tells what can be read.",
+              path, mdb_strerror(status));
+    _exit(74);
+}
 
 static MDB_txn *live_reader(struct store *store)
 {
     if (!store->reader_is_live) {
-        if (mdb_txn_renew(store->reader) != 0)
-            abort(); /* only if the environment is broken */
+        expect_read(store->reader, mdb_txn_renew(store->reader));
         store->reader_is_live = true;
     }
     return store->reader;
@@ -24,13 +39,20 @@ void store_refresh(struct store *store)
     store->reader_is_live = false;
 }
 
-bool store_get(struct store *store, enum table table, struct slice key, struct slice *value)
+bool txn_get(MDB_txn *txn, MDB_dbi table, struct slice key, struct slice *value)
 {
     MDB_val k = to_val(key), v;
-    if (key.size == 0 || key.size > STORE_KEY_MAX || mdb_get(live_reader(store), store->env.tables[table], &k, &v) != 0)
-        return false;
-    *value = from_val(v);
-    return true;
+    int status = mdb_get(txn, table, &k, &v);
+    expect_read(txn, status);
+    if (status == 0)
+        *value = from_val(v);
+    return status == 0;
+}
+
+bool store_get(struct store *store, enum table table, struct slice key, struct slice *value)
+{
+    return key.size > 0 && key.size <= STORE_KEY_MAX
+           && txn_get(live_reader(store), store->env.tables[table], key, value);
 }
 
 bool store_get_until(struct store *store, enum table table, struct slice key, int64_t *expires_ms, struct slice *value)
@@ -53,12 +75,14 @@ void txn_scan(MDB_txn *txn, MDB_dbi table, struct slice prefix, struct slice fro
               bool (*each)(void *context, struct slice key, struct slice value), void *context)
 {
     MDB_cursor *cursor;
-    if (mdb_cursor_open(txn, table, &cursor) != 0)
+    if (table == NO_TABLE)
         return;
+    expect_read(txn, mdb_cursor_open(txn, table, &cursor));
     MDB_val key = to_val(from.size ? from : prefix), value;
     int status = mdb_cursor_get(cursor, &key, &value, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
     while (status == 0 && begins_with(key, prefix) && each(context, from_val(key), from_val(value)))
         status = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    expect_read(txn, status);
     mdb_cursor_close(cursor);
 }
 
@@ -71,8 +95,8 @@ void store_scan(struct store *store, enum table table, struct slice prefix, stru
 bool store_last(struct store *store, enum table table, struct slice prefix, struct slice *key)
 {
     MDB_cursor *cursor;
-    if (mdb_cursor_open(live_reader(store), store->env.tables[table], &cursor) != 0)
-        return false;
+    MDB_txn *txn = live_reader(store);
+    expect_read(txn, mdb_cursor_open(txn, store->env.tables[table], &cursor));
     /* Behind the last possible key of the prefix, then one back. */
     struct store_key beyond = STORE_KEY_INIT;
     store_key_add(&beyond, prefix);
@@ -80,7 +104,9 @@ bool store_last(struct store *store, enum table table, struct slice prefix, stru
         beyond.bytes[beyond.size++] = (char)0xff;
     MDB_val k = {beyond.size, beyond.bytes}, value;
     int status = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
+    expect_read(txn, status);
     status = mdb_cursor_get(cursor, &k, &value, status == 0 ? MDB_PREV : MDB_LAST);
+    expect_read(txn, status);
     mdb_cursor_close(cursor);
     if (status != 0 || !begins_with(k, prefix))
         return false;
