@@ -5,12 +5,14 @@
  *      receipts        an effect that was delivered or refused waits no more; one that is held is there
  *      held            numbers were given out; an effect knows its connection and has its row
  *      gates           their releases are there
+ *      lanes           count as many as are in the outbox
  *      books           of all flows and lanes balance
  */
 #include "core/engine/verify.h"
 
 #include "core/base/record.h"
 #include "core/engine/books.h"
+#include "core/lane/effect.h"
 #include "core/store/tables.h"
 
 #include <endian.h>
@@ -193,6 +195,24 @@ static bool look_at(void *context, struct slice key, struct slice value)
     return !verifying->verified->is_incomplete;
 }
 
+/* A lane opens by these counters, without reading its backlog. */
+static void check_waiting(struct verifying *verifying, const struct lane_book *lane)
+{
+    int64_t counted = 0;
+    for (int i = 0; i < PRIORITIES; i++) {
+        char name[STORE_KEY_MAX];
+        struct slice value;
+        uint64_t bytes = 0;
+        snprintf(name, sizeof name, "lane.%s.waiting-%s", lane->name, priority_names[i]);
+        if (picture_get(verifying->picture, TABLE_COUNTERS, slice_of(name), &value) && value.size == 8)
+            memcpy(&bytes, value.data, 8);
+        counted += (int64_t)le64toh(bytes);
+    }
+    if (counted != lane->waiting)
+        find(verifying, "lane %s: %lld effects are in the outbox, its counters say %lld", lane->name,
+             (long long)lane->waiting, (long long)counted);
+}
+
 static void check_books(struct verifying *verifying)
 {
     struct books books;
@@ -201,6 +221,8 @@ static void check_books(struct verifying *verifying)
         if (books.flows[i].difference)
             find(verifying, "the books of flow %s do not balance: %lld", books.flows[i].name,
                  (long long)books.flows[i].difference);
+    for (size_t i = 0; i < books.lane_count; i++)
+        check_waiting(verifying, &books.lanes[i]);
     for (size_t i = 0; i < books.lane_count; i++)
         if (books.lanes[i].difference)
             find(verifying, "the books of connection %s do not balance: %lld", books.lanes[i].name,

@@ -146,31 +146,6 @@ static void name_counters(struct lane *lane)
                  i < LANE_WAITING ? names[i] : "waiting-", i < LANE_WAITING ? "" : priority_names[i - LANE_WAITING]);
 }
 
-static bool count_row(void *context, struct slice key, struct slice row)
-{
-    (void)key, (void)row;
-    ++*(uint64_t *)context;
-    return true;
-}
-
-/* A store of a version that did not count what waits, once; it knew only what is the normal priority now. */
-static void count_waiting(struct lane *lane)
-{
-    struct backlog *backlog = &lane->backlogs[PRIORITY_NORMAL];
-    struct store_key prefix = STORE_KEY_INIT;
-    struct slice last;
-    store_key_add_text(&prefix, lane->connection->name);
-    for (int i = 0; i < PRIORITIES; i++)
-        if (lane->backlogs[i].waiting)
-            return;
-    if (!store_last(lane->store, TABLE_OUTBOX, store_key_slice(&prefix), &last))
-        return;
-    store_scan(lane->store, TABLE_OUTBOX, store_key_slice(&prefix), SLICE_NONE, count_row, &backlog->waiting);
-    struct change *change = change_new(NULL, NULL);
-    change_count(change, lane->counter_keys[LANE_WAITING], (int64_t)backlog->waiting);
-    store_commit(lane->store, change);
-}
-
 struct lane *lane_open(struct store *store, struct held_numbers *held, struct connection *connection,
                        const struct lane_options *options)
 {
@@ -187,7 +162,6 @@ struct lane *lane_open(struct store *store, struct held_numbers *held, struct co
                          + (uint64_t)store_counter(store, lane->counter_keys[LANE_RETRIED]);
     for (int i = 0; i < PRIORITIES; i++)
         backlog_open(&lane->backlogs[i], lane, (enum priority)i);
-    count_waiting(lane);
     pace_open(lane);
     uv_prepare_init(connection->loop, &lane->before_wait);
     lane->before_wait.data = lane;

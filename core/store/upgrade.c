@@ -8,12 +8,16 @@
  * count on finding exactly what the last version wrote.  Before the first step a compact copy is kept beside the store,
  * DATA/store-before-2.mdb, where the disk has room for it: `headgate store restore` takes it, with the older version.
  *
+ * A step says what it needs of the layers above (the names of their counters, the fields of their rows) in its own
+ * words: it is about what an older version wrote, and stays as it is when they change.
+ *
  * Tables that are new need no step: they are made when a store is opened. */
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/store/copy.h"
 #include "core/store/internal.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
@@ -22,11 +26,38 @@
 /* 0, or what LMDB said. */
 typedef int (*upgrade_step)(struct environment *env, MDB_txn *txn);
 
-/* Schema 2 has new tables, and rows of schema 1 are read as they are. */
+static int put_waiting(struct environment *env, MDB_txn *txn, const char *connection, uint64_t rows)
+{
+    char name[STORE_KEY_MAX];
+    uint64_t bytes = htole64(rows);
+    snprintf(name, sizeof name, "lane.%s.waiting-normal", connection);
+    MDB_val key = to_val(slice_of(name)), value = {8, &bytes};
+    return mdb_put(txn, env->tables[TABLE_COUNTERS], &key, &value, 0);
+}
+
+/* Schema 2 counts what waits in the outbox; schema 1 knew only what is the normal priority now.  The rows of its tables
+ * are read as they are. */
 static int upgrade_1_to_2(struct environment *env, MDB_txn *txn)
 {
-    (void)env, (void)txn;
-    return 0;
+    char connection[STORE_KEY_MAX + 1] = "";
+    uint64_t rows = 0;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int end, status = mdb_cursor_open(txn, env->tables[TABLE_OUTBOX], &cursor);
+    if (status != 0)
+        return status;
+    while ((end = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0 && status == 0) {
+        if (strncmp(connection, key.mv_data, key.mv_size) != 0) { /* a name with its zero, then the number */
+            status = rows ? put_waiting(env, txn, connection, rows) : 0;
+            snprintf(connection, sizeof connection, "%.*s", (int)key.mv_size, (const char *)key.mv_data);
+            rows = 0;
+        }
+        rows++;
+    }
+    mdb_cursor_close(cursor);
+    if (status == 0 && end != MDB_NOTFOUND)
+        status = end;
+    return status == 0 && rows ? put_waiting(env, txn, connection, rows) : status;
 }
 
 /* steps[n] leads from schema n + 1 to schema n + 2. */

@@ -246,22 +246,3 @@ TEST(what_waits_is_counted_in_the_changes_that_put_and_take_it)
     assert_int_equal(counter("lane.box.waiting-normal") + counter("lane.box.waiting-low"), 0);
     kit_close();
 }
-
-TEST(a_store_that_did_not_count_what_waits_is_counted_once)
-{
-    open_lane(4);
-    lane_refuse(lane, "not yet");
-    ask("put", "a", 1);
-    ask("put", "b", 2);
-    bool is_done;
-    struct change *change = kit_change(&is_done);
-    change_delete(change, TABLE_COUNTERS, slice_of("lane.box.waiting-normal"));
-    kit_commit(change, &is_done);
-    reopen_lane();
-    assert_int_equal(view_of().waiting, 2);
-    WAIT_UNTIL(counter("lane.box.waiting-normal") == 2);
-    for (size_t i = 0; i < 2; i++)
-        delivery_done(wait_for_delivery(i + 1), "ok");
-    expect_settled();
-    kit_close();
-}

@@ -95,7 +95,8 @@ TEST(rows_that_do_not_fit_together_are_found)
         "receipt box 2: says held as 0, but nothing is held", "held 9: this number was never given out",
         "held 9: the thing itself is missing", "held 9: does not say whose it is",
         "gate flow f : its live release abc is not in the store", "the books of connection box do not balance: 2",
-        "the books of connection  do not balance: -1", NULL});
+        "the books of connection  do not balance: -1", "lane box: 1 effects are in the outbox, its counters say 0",
+        NULL});
     kit_close();
 }
 
@@ -151,6 +152,7 @@ static void put_rows(unsigned count)
         struct change *change = change_new(on_row, NULL);
         put(change, TABLE_OUTBOX, numbered("box", ++number), "id", text);
         change_count(change, "lane.box.asked", 1);
+        change_count(change, "lane.box.waiting-normal", 1);
         store_commit(kit.store, change);
     }
 }
