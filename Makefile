@@ -83,6 +83,9 @@ $(BUILD)/headgate: $(BUILD)/$(MAIN:.c=.o) $(OBJECTS)
 	@echo "link  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# For tests/unit/faults.h: what our own code asks of these goes through the test.
+$(BUILD)/unit/test_faults_%: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo "link  $@"
