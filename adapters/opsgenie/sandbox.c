@@ -1,7 +1,7 @@
 /* sandbox.c - an OpsGenie on loopback that keeps the real one's rules
  *
- * The Alert API v2 below /v2/alerts (sandbox_api.c), asynchronous as the real one: 202 at once,
- * applied after a while.  Beside it, without a key:
+ * The alert and heartbeat API below /v2/, and those of its two successors (sandbox_api.c),
+ * asynchronous as the real ones: 202 at once, applied after a while.  Beside it, without a key:
  *
  *     GET    /                              what this is and what can be asked
  *     GET    /sandbox/opsgenie/summary      counts: alerts, writes, repeats
@@ -47,6 +47,7 @@ static void account_release(void *context)
     sandbox_alerts_free(account->alerts);
     sandbox_seen_free(account->seens);
     sandbox_fault_clear(&account->faults);
+    sandbox_beats_reset(&account->beats);
     explicit_bzero(account->key, strlen(account->key));
     free(account->key);
     free(account);
@@ -118,8 +119,9 @@ static void answer_later(struct sandbox_account *account, struct request *reques
 /* The path as it was sent, with what the API reads of its query: what a person wants to see of a request. */
 static char *full_path(const struct request *request)
 {
-    static const char *const names[] = {"identifierType", "query", "offset", "limit", "sort", "order",
-                                        "direction",      "tags",  "keys",   "user",  "note", "source"};
+    static const char *const names[] = {"identifierType", "query",     "offset", "limit", "sort",
+                                        "order",          "direction", "tags",   "keys",  "user",
+                                        "note",           "source",    "alias",  "size",  "name"};
     struct buf path = BUF_INIT(65536);
     buf_add_text(&path, request_raw_path(request));
     char mark = '?';
@@ -139,6 +141,11 @@ static void add_headers(struct request *request, const struct sandbox_call *call
     snprintf(took, sizeof took, "%.3f", (double)(uv_hrtime() - (uint64_t)call->began_ns) / 1e9);
     request_reply_header(request, "X-Request-ID", call->id);
     request_reply_header(request, "X-Response-Time", took);
+    if (call->dialect == SANDBOX_OPS) { /* Atlassian's own way to say when */
+        if (call->is_throttled)
+            request_reply_header(request, "Retry-After", call->rate_period);
+        return;
+    }
     request_reply_header(request, "X-RateLimit-State", call->is_throttled ? "THROTTLED" : "OK");
     request_reply_header(request, "X-RateLimit-Reason", "ACCOUNT");
     request_reply_header(request, "X-RateLimit-Period-In-Sec", call->rate_period);
@@ -177,6 +184,10 @@ static void on_call(struct sandbox_account *account, struct request *request)
     struct sandbox_fault *fault = sandbox_fault_take(&account->faults, request_method(request), path);
 
     if (fault && fault->status) {
+        if (fault->accept) {
+            run_call(account, request, fault->drop, &body);
+            buf_reset(&body);
+        }
         status = run_fault(request, fault, &body);
         type = fault->content_type;
     } else if (!fault || fault->cut != CUT_BEFORE) {
@@ -237,14 +248,15 @@ static void show_page(struct sandbox_account *account, struct request *request)
 {
     struct buf out = BUF_INIT(REPLY_MAX);
     buf_add_text(&out,
-                 "Headgate sandbox: OpsGenie's Alert API, below /v2/alerts.  Nobody is paged.\n\n"
+                 "Headgate sandbox: OpsGenie's API below /v2/, its successors' below /jsm/ops/integration/v2/ and\n"
+                 "/jsm/ops/api/" SANDBOX_CLOUD "/v1/.  Nobody is paged.\n\n"
                  "GET    /sandbox/opsgenie/summary    counts\n"
                  "GET    /sandbox/opsgenie/alerts     all alerts in order of creation; ?query=status:open ?limit=N\n"
                  "GET    /sandbox/opsgenie/requests   every request, in order; ?after=NUMBER ?limit=N ?method=POST\n"
                  "POST   /sandbox/opsgenie/faults     make something go wrong:\n"
                  "         {\"match\": {\"method\": \"POST\", \"path_prefix\": \"/v2/alerts\"}, \"times\": 1,\n"
                  "          \"status\": 503, \"body\": \"...\", \"content_type\": \"text/html\", \"headers\": {},\n"
-                 "          \"delay_ms\": 0, \"cut\": \"before|after\", \"drop\": false}\n"
+                 "          \"delay_ms\": 0, \"cut\": \"before|after\", \"drop\": false, \"accept\": false}\n"
                  "GET    /sandbox/opsgenie/faults     which are still to come\n"
                  "DELETE /sandbox/opsgenie/faults     none any more\n"
                  "POST   /sandbox/opsgenie/reset      forget everything\n\nNow: ");
@@ -341,6 +353,7 @@ static void reset(struct sandbox_account *account, struct request *request)
     sandbox_work_reset(account->works);
     sandbox_alerts_reset(account->alerts);
     sandbox_seen_reset(account->seens);
+    sandbox_beats_reset(&account->beats);
     sandbox_fault_clear(&account->faults);
     memset(account->buckets, 0, sizeof account->buckets);
     account->throttled = account->faults.used = 0;
@@ -414,6 +427,9 @@ static void *start(uv_loop_t *loop, const struct settings *settings, struct buf 
     buf_addf(says, "OpsGenie API   http://%s:%d\n", HOST, port);
     buf_addf(says, "  alerts: {adapter: opsgenie, api: \"http://%s:%d\", key: \"%s\"}\n", HOST, port,
              strcmp(account->key, DEFAULT_KEY) == 0 ? DEFAULT_KEY : "${env:OPSGENIE_KEY}");
+    buf_addf(says,
+             "  with Jira's successors behind the same alerts: dialect: jsm-events, api: .../jsm/ops/integration\n");
+    buf_addf(says, "  and dialect: jsm-ops, api: .../jsm/ops/api/%s, user: any\n", SANDBOX_CLOUD);
     return account;
 }
 

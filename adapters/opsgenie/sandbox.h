@@ -4,6 +4,8 @@
  *     sandbox_body      is this a body that OpsGenie would take?
  *     sandbox_work      accepted writes, on their way to be applied
  *     sandbox_alerts    the alerts themselves
+ *     sandbox_act       what each action does to one
+ *     sandbox_beats     heartbeats
  *     sandbox_seen      every request that came, for tests to look at
  *     sandbox_fault     faults that somebody asked for
  *
@@ -20,7 +22,8 @@
 #include <uv.h>
 
 #define SANDBOX_INTEGRATION_ID "5a2d0b6e-0000-4000-8000-000000000001"
-#define SANDBOX_ID_SIZE 64 /* of an id's text with its zero: a UUID, and for an alert "-" and ms */
+#define SANDBOX_CLOUD "sandbox" /* the site's id in the paths of jsm-ops */
+#define SANDBOX_ID_SIZE 64      /* of an id's text with its zero: a UUID, and for an alert "-" and ms */
 
 /* ---- what may be done to an alert ------------------------------------------------------------ */
 
@@ -37,9 +40,16 @@ enum sandbox_action {
     ACTION_PRIORITY,
     ACTION_MESSAGE,
     ACTION_DESCRIPTION,
+    ACTION_SNOOZE,
+    ACTION_ASSIGN,
+    ACTION_ESCALATE,
+    ACTION_RESPONDER,
     ACTION_DELETE,
     ACTION_COUNT
 };
+
+/* OpsGenie's own API, and its two successors in Jira Service Management. */
+enum sandbox_dialect { SANDBOX_OWN, SANDBOX_EVENTS, SANDBOX_OPS };
 
 enum sandbox_identifier { BY_ID, BY_ALIAS, BY_TINY };
 
@@ -58,9 +68,11 @@ struct sandbox_alert {
     unsigned count;   /* how often it was created; stops at 100 */
     uint64_t creates; /* the same, without a stop: for tests */
     int64_t created_ms, updated_ms, last_ms, acknowledged_ms, closed_ms;
-    char *acknowledged_by, *closed_by; /* NULL: nobody */
-    json_t *said;                      /* message, description, tags, details, ... as they stand now */
-    json_t *notes, *log;               /* arrays of what GET shows, oldest first */
+    int64_t snoozed_until_ms;                  /* 0: never was */
+    uint64_t escalations;                      /* how often it was escalated: for tests */
+    char *acknowledged_by, *closed_by, *owner; /* NULL: nobody */
+    json_t *said;                              /* message, description, tags, details, ... as they stand now */
+    json_t *notes, *log;                       /* arrays of what GET shows, oldest first */
 };
 
 /* What became of one write. */
@@ -89,6 +101,12 @@ bool sandbox_alerts_summary(const struct sandbox_alerts *alerts, struct buf *out
 void sandbox_alerts_uuid(const char *kind, uint64_t number, char *id);
 /* That number; 0 if it is none. */
 uint64_t sandbox_alerts_uuid_number(const char *id);
+
+/* ---- sandbox_act.c ------------------------------------------------------------------------------- */
+
+/* Changes the alert; says what was done, or NULL where the alert's state forbids it. */
+const char *sandbox_act(enum sandbox_action action, struct sandbox_alert *alert, json_t *body);
+const char *sandbox_act_who(const json_t *body); /* who did it */
 
 /* ---- sandbox_query.c ---------------------------------------------------------------------------- */
 
@@ -140,6 +158,22 @@ bool sandbox_seen_list(const struct sandbox_seens *seens, uint64_t after, size_t
                        struct buf *out);
 bool sandbox_seen_summary(const struct sandbox_seens *seens, struct buf *out);
 
+/* ---- sandbox_beats.c ----------------------------------------------------------------------------- */
+
+struct sandbox_beat {
+    struct sandbox_beat *next; /* made before this one */
+    char *name;
+    json_t *said;            /* description, interval, intervalUnit, enabled, ... as they were given */
+    int64_t last_ms, number; /* the last ping, and how many came; 0: none */
+};
+
+struct sandbox_beat *sandbox_beats_find(struct sandbox_beat *first, const char *name);
+/* Adds one, or gives the one of that name new settings. */
+void sandbox_beats_put(struct sandbox_beat **first, const char *name, json_t *said);
+bool sandbox_beats_is_expired(const struct sandbox_beat *beat);
+json_t *sandbox_beats_show(const struct sandbox_beat *beat); /* the caller owns it */
+void sandbox_beats_reset(struct sandbox_beat **first);
+
 /* ---- sandbox_fault.c ----------------------------------------------------------------------------- */
 
 enum sandbox_cut { CUT_NOT, CUT_BEFORE, CUT_AFTER };
@@ -155,6 +189,7 @@ struct sandbox_fault {
     int64_t delay_ms;      /* before the answer */
     enum sandbox_cut cut;  /* before or after it was done, without an answer */
     bool drop;             /* 202, and nothing comes of it */
+    bool accept;           /* carried out, whatever `status` says */
 };
 
 struct sandbox_faults {
@@ -171,7 +206,7 @@ bool sandbox_fault_list(const struct sandbox_faults *faults, struct buf *out);
 
 /* ---- sandbox_api.c ------------------------------------------------------------------------------- */
 
-enum sandbox_domain { DOMAIN_ALERT, DOMAIN_SEARCH, DOMAIN_COUNT };
+enum sandbox_domain { DOMAIN_ALERT, DOMAIN_SEARCH, DOMAIN_HEARTBEAT, DOMAIN_COUNT };
 #define SANDBOX_WINDOWS 2 /* a minute and a second */
 
 /* Tokens that fill up over a period, up to the limit. */
@@ -189,6 +224,7 @@ struct sandbox_account {
     struct sandbox_alerts *alerts;
     struct sandbox_works *works;
     struct sandbox_seens *seens;
+    struct sandbox_beat *beats;
     struct sandbox_faults faults;
     struct sandbox_delayed *delayed; /* answers that wait */
     uint64_t reads;                  /* request ids of what is not a write */
@@ -200,6 +236,7 @@ struct sandbox_account {
 struct sandbox_call {
     struct sandbox_account *account;
     const struct request *request;
+    enum sandbox_dialect dialect;
     bool is_dropped; /* accept it, but let nothing come of it */
     int status;
     struct buf answer;        /* JSON */

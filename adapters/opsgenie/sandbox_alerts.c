@@ -81,6 +81,7 @@ static void alert_free(struct sandbox_alerts *alerts, struct sandbox_alert *aler
     free(alert->alias);
     free(alert->acknowledged_by);
     free(alert->closed_by);
+    free(alert->owner);
     json_decref(alert->said);
     json_decref(alert->notes);
     json_decref(alert->log);
@@ -138,12 +139,6 @@ const struct sandbox_alert *sandbox_alerts_next(const struct sandbox_alerts *ale
 
 /* ---- writing down --------------------------------------------------------------------------------- */
 
-static const char *who(const json_t *body)
-{
-    const char *user = json_string_value(json_object_get(body, "user"));
-    return user && *user ? user : "API";
-}
-
 static void add_line(struct sandbox_alerts *alerts, json_t *lines, const char *name, const char *text,
                      const char *owner)
 {
@@ -160,12 +155,12 @@ static void note_and_log(struct sandbox_alerts *alerts, struct sandbox_alert *al
 {
     const char *note = json_string_value(json_object_get(body, "note"));
     if (note && *note)
-        add_line(alerts, alert->notes, "note", note, who(body));
+        add_line(alerts, alert->notes, "note", note, sandbox_act_who(body));
     if (log)
-        add_line(alerts, alert->log, "log", log, who(body));
+        add_line(alerts, alert->log, "log", log, sandbox_act_who(body));
 }
 
-/* ---- what each action does ---------------------------------------------------------------------------- */
+/* ---- creating ------------------------------------------------------------------------------------------- */
 
 static void repeat(struct sandbox_alerts *alerts, struct sandbox_alert *alert, json_t *body)
 {
@@ -227,97 +222,6 @@ static struct sandbox_alert *create(struct sandbox_alerts *alerts, json_t *body)
     return alert;
 }
 
-static const char *close_alert(struct sandbox_alerts *alerts, struct sandbox_alert *alert, json_t *body)
-{
-    if (!alert->is_open)
-        return NULL;
-    alert->is_open = false;
-    alert->closed_ms = clock_now_ms();
-    alert->closed_by = mem_text(who(body));
-    alerts->open--;
-    alerts->closed++;
-    return "Closed alert";
-}
-
-static const char *acknowledge(struct sandbox_alert *alert, json_t *body)
-{
-    if (!alert->is_open)
-        return NULL;
-    if (!alert->is_acknowledged) {
-        free(alert->acknowledged_by);
-        alert->acknowledged_by = mem_text(who(body));
-        alert->acknowledged_ms = clock_now_ms();
-    }
-    alert->is_acknowledged = true;
-    return "Acknowledged alert";
-}
-
-static const char *unacknowledge(struct sandbox_alert *alert)
-{
-    if (!alert->is_open)
-        return NULL;
-    alert->is_acknowledged = false;
-    return "Unacknowledged alert";
-}
-
-static bool has_tag(const json_t *tags, const char *tag)
-{
-    for (size_t i = 0; i < json_array_size(tags); i++)
-        if (strcmp(json_string_value(json_array_get(tags, i)), tag) == 0)
-            return true;
-    return false;
-}
-
-static const char *change_tags(struct sandbox_alert *alert, json_t *body, bool is_adding)
-{
-    json_t *asked = json_object_get(body, "tags"), *old = json_object_get(alert->said, "tags"), *tags = json_array();
-    for (size_t i = 0; i < json_array_size(old); i++)
-        if (is_adding || !has_tag(asked, json_string_value(json_array_get(old, i))))
-            json_array_append(tags, json_array_get(old, i));
-    for (size_t i = 0; is_adding && i < json_array_size(asked); i++)
-        if (!has_tag(tags, json_string_value(json_array_get(asked, i))))
-            json_array_append(tags, json_array_get(asked, i));
-    json_object_set_new(alert->said, "tags", tags);
-    return is_adding ? "Added tags" : "Removed tags";
-}
-
-static const char *change_details(struct sandbox_alert *alert, json_t *body, bool is_adding)
-{
-    json_t *details = json_object_get(alert->said, "details");
-    json_t *keys = json_object_get(body, "keys");
-    if (is_adding)
-        json_object_update(details, json_object_get(body, "details"));
-    for (size_t i = 0; !is_adding && i < json_array_size(keys); i++)
-        json_object_del(details, json_string_value(json_array_get(keys, i)));
-    return is_adding ? "Added details" : "Removed details";
-}
-
-static const char *change_text(struct sandbox_alert *alert, json_t *body, const char *name)
-{
-    json_object_set(alert->said, name, json_object_get(body, name));
-    return "Updated alert";
-}
-
-/* What was done, or NULL where the alert's state forbids it. */
-static const char *act(struct sandbox_alerts *alerts, enum sandbox_action action, struct sandbox_alert *alert,
-                       json_t *body)
-{
-    switch (action) {
-    case ACTION_CLOSE: return close_alert(alerts, alert, body);
-    case ACTION_ACKNOWLEDGE: return acknowledge(alert, body);
-    case ACTION_UNACKNOWLEDGE: return unacknowledge(alert);
-    case ACTION_NOTE: return "Added note";
-    case ACTION_ADD_DETAILS: return change_details(alert, body, true);
-    case ACTION_REMOVE_DETAILS: return change_details(alert, body, false);
-    case ACTION_ADD_TAGS: return change_tags(alert, body, true);
-    case ACTION_REMOVE_TAGS: return change_tags(alert, body, false);
-    case ACTION_PRIORITY: return change_text(alert, body, "priority");
-    case ACTION_MESSAGE: return change_text(alert, body, "message");
-    case ACTION_DESCRIPTION: return change_text(alert, body, "description");
-    default: return NULL; /* create and delete are the caller's */
-    }
-}
-
 static void name_alert(struct sandbox_outcome *outcome, const struct sandbox_alert *alert)
 {
     snprintf(outcome->alert_id, sizeof outcome->alert_id, "%s", alert->id);
@@ -346,7 +250,10 @@ void sandbox_alerts_apply(struct sandbox_alerts *alerts, enum sandbox_action act
         outcome->is_success = true;
         return;
     }
-    const char *done = act(alerts, action, alert, body);
+    bool was_open = alert->is_open;
+    const char *done = sandbox_act(action, alert, body);
+    alerts->open -= was_open && !alert->is_open;
+    alerts->closed += was_open && !alert->is_open;
     outcome->is_success = done;
     outcome->status = done ? done : "Alert is already closed";
     if (done) {
@@ -380,19 +287,23 @@ static json_t *show_report(const struct sandbox_alert *alert)
 json_t *sandbox_alerts_show(const struct sandbox_alert *alert, bool is_inspection)
 {
     char tiny[32];
+    bool is_snoozed = alert->is_open && alert->snoozed_until_ms > clock_now_ms();
     snprintf(tiny, sizeof tiny, "%" PRIu64, alert->number);
     json_t *shown = json_pack(
         "{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i, s:o, s:o, s:o, s:s, s:{s:s, s:s, s:s}, s:o}", "id", alert->id,
         "tinyId", tiny, "alias", alert->alias, "status", alert->is_open ? "open" : "closed", "acknowledged",
-        alert->is_acknowledged, "isSeen", alert->is_acknowledged, "snoozed", 0, "count", (int)alert->count,
+        alert->is_acknowledged, "isSeen", alert->is_acknowledged, "snoozed", is_snoozed, "count", (int)alert->count,
         "lastOccurredAt", time_of(alert->last_ms), "createdAt", time_of(alert->created_ms), "updatedAt",
-        time_of(alert->updated_ms), "owner", alert->acknowledged_by ? alert->acknowledged_by : "", "integration", "id",
+        time_of(alert->updated_ms), "owner", alert->owner ? alert->owner : "", "integration", "id",
         SANDBOX_INTEGRATION_ID, "name", "Sandbox", "type", "API", "report", show_report(alert));
+    if (is_snoozed)
+        json_object_set_new(shown, "snoozedUntil", time_of(alert->snoozed_until_ms));
     json_object_update(shown, alert->said);
     if (is_inspection) {
         json_object_set(shown, "notes", alert->notes);
         json_object_set(shown, "log", alert->log);
         json_object_set_new(shown, "creates", json_integer((json_int_t)alert->creates));
+        json_object_set_new(shown, "escalations", json_integer((json_int_t)alert->escalations));
     }
     return shown;
 }

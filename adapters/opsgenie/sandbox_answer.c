@@ -2,7 +2,9 @@
  *
  *     {"data": ..., "took": 0.002, "requestId": "..."}           a read
  *     {"result": "Request will be processed", ...}               an accepted write
- *     {"message": "...", "errors": {"field": "why"}, ...}        a refusal; `errors` with 422 only */
+ *     {"message": "...", "errors": {"field": "why"}, ...}        a refusal; `errors` with 422 only
+ *
+ * jsm-ops has no envelope around what is read, and {"errors": [{"title": ..., "detail": ...}]} for a refusal. */
 #include "adapters/opsgenie/sandbox_api.h"
 
 #include "core/base/clock.h"
@@ -21,8 +23,21 @@ void sandbox_api_finish(struct sandbox_call *call, int status)
     buf_addf(&call->answer, ",\"took\":%.3f,\"requestId\":\"%s\"}", took(call), call->id);
 }
 
+static void refuse_ops(struct sandbox_call *call, int status, const char *title, const json_t *detail)
+{
+    json_t *errors = json_pack("{s:[{s:s, s:O?}]}", "errors", "title", title, "detail", detail);
+    buf_reset(&call->answer);
+    json_dump_callback(errors, sandbox_api_add_bytes, &call->answer, JSON_COMPACT);
+    json_decref(errors);
+    call->status = status;
+}
+
 void sandbox_api_refuse(struct sandbox_call *call, int status, const char *message)
 {
+    if (call->dialect == SANDBOX_OPS) {
+        refuse_ops(call, status, message, NULL);
+        return;
+    }
     buf_reset(&call->answer);
     buf_add_text(&call->answer, "{\"message\":");
     buf_add_json(&call->answer, slice_of(message));
@@ -31,6 +46,10 @@ void sandbox_api_refuse(struct sandbox_call *call, int status, const char *messa
 
 void sandbox_api_refuse_fields(struct sandbox_call *call, const json_t *errors)
 {
+    if (call->dialect == SANDBOX_OPS) {
+        refuse_ops(call, 422, "Request body is not processable", errors);
+        return;
+    }
     char *text = json_dumps(errors, JSON_COMPACT);
     buf_reset(&call->answer);
     buf_addf(&call->answer, "{\"message\":\"Request body is not processable. Please check the errors.\",\"errors\":%s",
@@ -54,10 +73,13 @@ int sandbox_api_add_bytes(const char *bytes, size_t size, void *out)
 /* Takes `data` over. */
 void sandbox_api_data(struct sandbox_call *call, json_t *data)
 {
-    buf_add_text(&call->answer, "{\"data\":");
+    bool is_ops = call->dialect == SANDBOX_OPS;
+    buf_add_text(&call->answer, is_ops ? "" : "{\"data\":");
     json_dump_callback(data, sandbox_api_add_bytes, &call->answer, JSON_COMPACT);
     json_decref(data);
-    sandbox_api_finish(call, 200);
+    call->status = 200;
+    if (!is_ops)
+        sandbox_api_finish(call, 200);
 }
 
 bool sandbox_api_identifier(struct sandbox_call *call, enum sandbox_identifier *by)

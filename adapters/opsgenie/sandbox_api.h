@@ -6,10 +6,11 @@
 
 struct sandbox_route {
     const char *method;
-    const char *path;           /* below /v2/alerts; * is one segment, percent-encoded */
+    const char *path;           /* below the root; * is one segment, percent-encoded */
     enum sandbox_domain domain; /* whose rate limit counts */
     enum sandbox_action action; /* of a write */
-    void (*run)(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
+    void (*run)(struct sandbox_call *call, const struct sandbox_route *route, char **segments); /* after the first */
+    bool is_event; /* jsm-events has it, too */
 };
 
 /* sandbox_answer.c: each of the first five ends the answer. */
@@ -22,6 +23,12 @@ int sandbox_api_add_bytes(const char *bytes, size_t size, void *buf); /* for jso
 /* identifierType of the query; false: it was refused. */
 bool sandbox_api_identifier(struct sandbox_call *call, enum sandbox_identifier *by);
 
+/* sandbox_write.c */
+/* The body as an object; an action may come without one.  NULL: it was refused. */
+json_t *sandbox_write_take_body(struct sandbox_call *call, enum sandbox_action action);
+/* 202: it will be carried out. */
+void sandbox_write_accept(struct sandbox_call *call, enum sandbox_action action, enum sandbox_identifier by,
+                          const char *identifier, json_t *body);
 void sandbox_write_run(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
 
 void sandbox_read_status(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
@@ -29,5 +36,17 @@ void sandbox_read_get(struct sandbox_call *call, const struct sandbox_route *rou
 void sandbox_read_lines(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
 void sandbox_read_count(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
 void sandbox_read_list(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
+
+/* sandbox_ops.c */
+extern const struct sandbox_route sandbox_ops_routes[];
+extern const size_t sandbox_ops_route_count;
+json_t *sandbox_ops_alert(json_t *shown); /* as jsm-ops shows it; takes `shown` over */
+
+/* sandbox_beat_api.c */
+void sandbox_beat_create(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
+void sandbox_beat_get(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
+void sandbox_beat_ping(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
+void sandbox_beat_list_ops(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
+void sandbox_beat_ping_ops(struct sandbox_call *call, const struct sandbox_route *route, char **segments);
 
 #endif

@@ -5,12 +5,15 @@
  * let it pass: what it ignores was a mistake of the sender. */
 #include "adapters/opsgenie/sandbox.h"
 
+#include "core/base/clock.h"
+
 #include <ctype.h>
 
 #define MASK(action) (1u << (action))
-#define ANY (MASK(ACTION_COUNT) - 1) /* user, source and note go with every action */
+/* user, source and note go with every action but the three that replace a field */
+#define WHO ((MASK(ACTION_COUNT) - 1) & ~(MASK(ACTION_PRIORITY) | MASK(ACTION_MESSAGE) | MASK(ACTION_DESCRIPTION)))
 
-enum kind { TEXT, PRIORITY, TEXTS, DETAILS, TARGETS };
+enum kind { TEXT, PRIORITY, TEXTS, DETAILS, TARGETS, TARGET, MOMENT };
 
 static const struct field {
     const char *name;
@@ -30,9 +33,13 @@ static const struct field {
     {"details", DETAILS, 8000, 0, MASK(ACTION_CREATE) | MASK(ACTION_ADD_DETAILS), MASK(ACTION_ADD_DETAILS)},
     {"entity", TEXT, 512, 0, MASK(ACTION_CREATE), 0},
     {"priority", PRIORITY, 2, 0, MASK(ACTION_CREATE) | MASK(ACTION_PRIORITY), MASK(ACTION_PRIORITY)},
-    {"user", TEXT, 100, 0, ANY, 0},
-    {"source", TEXT, 100, 0, ANY, 0},
-    {"note", TEXT, 25000, 0, ANY, MASK(ACTION_NOTE)},
+    {"endTime", MOMENT, 0, 0, MASK(ACTION_SNOOZE), MASK(ACTION_SNOOZE)},
+    {"owner", TARGET, 0, 0, MASK(ACTION_ASSIGN), MASK(ACTION_ASSIGN)},
+    {"escalation", TARGET, 0, 0, MASK(ACTION_ESCALATE), MASK(ACTION_ESCALATE)},
+    {"responder", TARGET, 0, 0, MASK(ACTION_RESPONDER), MASK(ACTION_RESPONDER)},
+    {"user", TEXT, 100, 0, WHO, 0},
+    {"source", TEXT, 100, 0, WHO, 0},
+    {"note", TEXT, 25000, 0, WHO, MASK(ACTION_NOTE)},
 };
 #define FIELD_COUNT (sizeof fields / sizeof *fields)
 
@@ -138,6 +145,32 @@ static json_t *check_targets(const struct field *field, const json_t *value)
     return wrong;
 }
 
+/* One person or team, of a type that the field's name tells where the value may leave it out. */
+static json_t *check_one(const struct field *field, const json_t *value)
+{
+    bool is_owner = strcmp(field->name, "owner") == 0, is_escalation = strcmp(field->name, "escalation") == 0;
+    const char *type = is_owner ? "user" : "escalation", *said = json_string_value(json_object_get(value, "type"));
+    if (!json_is_object(value))
+        return json_string("should be an object");
+    if (!is_owner && !is_escalation)
+        return check_target(value, true);
+    if (said && strcmp(said, type) != 0)
+        return json_sprintf("type should be %s", type);
+    json_t *typed = json_copy((json_t *)value);
+    json_object_set_new(typed, "type", json_string(type));
+    json_t *wrong = check_target(typed, true);
+    json_decref(typed);
+    return wrong;
+}
+
+static json_t *check_moment(const json_t *value)
+{
+    int64_t ms;
+    if (!json_is_string(value) || !clock_parse(json_string_value(value), json_string_length(value), &ms))
+        return json_string("should be a date and time such as 2026-11-22T10:00:00Z");
+    return ms > clock_now_ms() ? NULL : json_string("should be in the future");
+}
+
 static json_t *check_field(const struct field *field, const json_t *value, bool is_needed)
 {
     switch (field->kind) {
@@ -146,6 +179,8 @@ static json_t *check_field(const struct field *field, const json_t *value, bool 
     case TEXTS: return check_texts(field, value);
     case DETAILS: return check_details(field, value);
     case TARGETS: return check_targets(field, value);
+    case TARGET: return check_one(field, value);
+    case MOMENT: return check_moment(value);
     }
     return NULL;
 }

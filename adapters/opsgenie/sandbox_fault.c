@@ -5,6 +5,7 @@
  *     {"cut": "after"}                      accepted and carried out, but never answered
  *     {"drop": true, "times": -1}           202, and nothing comes of it
  *     {"delay_ms": 3000}                    done at once, answered late
+ *     {"status": 500, "accept": true}       carried out, but the answer is a failure
  *
  * The first fault that fits strikes; used up, it is gone. */
 #include "adapters/opsgenie/sandbox.h"
@@ -33,6 +34,8 @@ static bool check(const struct sandbox_fault *fault, struct err *err)
         return err_set(err, "`delay_ms` must be from 0 to 3600000");
     if (!fault->status && !fault->cut && !fault->delay_ms && !fault->drop)
         return err_set(err, "one of `status`, `cut`, `delay_ms`, `drop` is needed");
+    if (fault->accept && !fault->status)
+        return err_set(err, "`accept` goes with a `status`");
     return check_headers(fault->headers, err);
 }
 
@@ -51,22 +54,24 @@ static bool read_fault(struct sandbox_fault *fault, struct err *err)
 {
     const char *cut = NULL;
     json_int_t delay_ms = 0;
-    int drop = 0;
+    int drop = 0, accept = 0;
     json_error_t wrong;
     fault->times = 1;
     fault->body = "";
     fault->content_type = "application/json";
-    if (json_unpack_ex(fault->wish, &wrong, JSON_STRICT, "{s?{s?s, s?s !}, s?i, s?i, s?s, s?s, s?o, s?I, s?s, s?b}",
-                       "match", "method", &fault->method, "path_prefix", &fault->path_prefix, "times", &fault->times,
-                       "status", &fault->status, "body", &fault->body, "content_type", &fault->content_type, "headers",
-                       &fault->headers, "delay_ms", &delay_ms, "cut", &cut, "drop", &drop)
+    if (json_unpack_ex(fault->wish, &wrong, JSON_STRICT,
+                       "{s?{s?s, s?s !}, s?i, s?i, s?s, s?s, s?o, s?I, s?s, s?b, s?b}", "match", "method",
+                       &fault->method, "path_prefix", &fault->path_prefix, "times", &fault->times, "status",
+                       &fault->status, "body", &fault->body, "content_type", &fault->content_type, "headers",
+                       &fault->headers, "delay_ms", &delay_ms, "cut", &cut, "drop", &drop, "accept", &accept)
         != 0)
         return err_set(err,
                        "%s (known: match {method, path_prefix}, times, status, body, content_type, headers, delay_ms, "
-                       "cut, drop)",
+                       "cut, drop, accept)",
                        wrong.text);
     fault->delay_ms = delay_ms;
     fault->drop = drop;
+    fault->accept = accept;
     return read_cut(fault, cut, err) && check(fault, err);
 }
 

@@ -19,7 +19,7 @@ void sandbox_read_status(struct sandbox_call *call, const struct sandbox_route *
         return;
     }
     if (!work->is_applied) {
-        call->error_type = "RequestNotProcessed";
+        call->error_type = call->dialect == SANDBOX_OPS ? NULL : "RequestNotProcessed";
         sandbox_api_refuse(call, 404, "Request is not processed yet");
         return;
     }
@@ -48,7 +48,8 @@ void sandbox_read_get(struct sandbox_call *call, const struct sandbox_route *rou
     (void)route;
     const struct sandbox_alert *alert = find_alert(call, segments);
     if (alert)
-        sandbox_api_data(call, sandbox_alerts_show(alert, false));
+        sandbox_api_data(call, call->dialect == SANDBOX_OPS ? sandbox_ops_alert(sandbox_alerts_show(alert, false))
+                                                            : sandbox_alerts_show(alert, false));
 }
 
 static bool take_number(struct sandbox_call *call, const char *name, long most, long *number)
@@ -75,7 +76,7 @@ void sandbox_read_lines(struct sandbox_call *call, const struct sandbox_route *r
     long limit = LIST_LIMIT_MAX;
     if (!alert || !take_number(call, "limit", LIST_LIMIT_MAX, &limit))
         return;
-    const json_t *lines = strcmp(route->path, "*/notes") == 0 ? alert->notes : alert->log;
+    const json_t *lines = strcmp(route->path, "alerts/*/notes") == 0 ? alert->notes : alert->log;
     bool is_rising = order && strcmp(order, "asc") == 0, has_begun = !offset || !*offset;
     size_t count = json_array_size(lines);
     json_t *shown = json_array();
@@ -184,12 +185,27 @@ static bool take_sort(struct sandbox_call *call, int *sort, bool *is_rising)
     for (*sort = 0; name && *sort < SORT_COUNT && strcmp(name, sort_name[*sort]) != 0;)
         ++*sort;
     *is_rising = order && strcmp(order, "asc") == 0;
-    if (*sort == SORT_COUNT)
+    if (*sort == SORT_COUNT || (*sort == BY_UPDATED && call->dialect == SANDBOX_OPS))
         sandbox_api_refuse_field(call, "sort",
                                  "the sandbox sorts by createdAt, updatedAt, lastOccurredAt, count, tinyId");
     else if (order && !*is_rising && strcmp(order, "desc") != 0)
         sandbox_api_refuse_field(call, "order", "should be one of [ asc, desc ]");
     return call->status == 0;
+}
+
+static void add_hits(struct sandbox_call *call, const struct hit *hits, size_t first, size_t end, bool is_rising,
+                     size_t count)
+{
+    bool is_ops = call->dialect == SANDBOX_OPS;
+    buf_add_text(&call->answer, is_ops ? "{\"values\":[" : "{\"data\":[");
+    for (size_t i = first; i < end && i < count; i++) {
+        json_t *shown = sandbox_alerts_show(hits[is_rising ? i : count - 1 - i].alert, false);
+        shown = is_ops ? sandbox_ops_alert(shown) : shown;
+        buf_add_text(&call->answer, i > first ? "," : "");
+        json_dump_callback(shown, sandbox_api_add_bytes, &call->answer, JSON_COMPACT);
+        json_decref(shown);
+    }
+    buf_add_char(&call->answer, ']');
 }
 
 void sandbox_read_list(struct sandbox_call *call, const struct sandbox_route *route, char **segments)
@@ -198,11 +214,11 @@ void sandbox_read_list(struct sandbox_call *call, const struct sandbox_route *ro
     (void)segments;
     long offset = 0, limit = LIST_LIMIT_DEFAULT;
     int sort;
-    bool is_rising;
+    bool is_rising, is_ops = call->dialect == SANDBOX_OPS;
     struct hit *hits;
     size_t count;
-    if (!take_number(call, "offset", LIST_END_MAX, &offset) || !take_number(call, "limit", LIST_LIMIT_MAX, &limit)
-        || !take_sort(call, &sort, &is_rising))
+    if (!take_number(call, "offset", LIST_END_MAX, &offset)
+        || !take_number(call, is_ops ? "size" : "limit", LIST_LIMIT_MAX, &limit) || !take_sort(call, &sort, &is_rising))
         return;
     if (offset + limit > LIST_END_MAX) {
         sandbox_api_refuse_field(call, "offset", "offset and limit together should not be above 20000");
@@ -212,15 +228,13 @@ void sandbox_read_list(struct sandbox_call *call, const struct sandbox_route *ro
         return;
     if (count)
         qsort(hits, count, sizeof *hits, compare);
-    buf_add_text(&call->answer, "{\"data\":[");
-    for (size_t i = (size_t)offset; i < count && i < (size_t)(offset + limit); i++) {
-        json_t *shown = sandbox_alerts_show(hits[is_rising ? i : count - 1 - i].alert, false);
-        buf_add_text(&call->answer, i > (size_t)offset ? "," : "");
-        json_dump_callback(shown, sandbox_api_add_bytes, &call->answer, JSON_COMPACT);
-        json_decref(shown);
-    }
-    buf_add_char(&call->answer, ']');
-    add_paging(call, offset, limit, (long)count);
+    add_hits(call, hits, (size_t)offset, (size_t)(offset + limit), is_rising, count);
     free(hits);
-    sandbox_api_finish(call, 200);
+    if (is_ops) {
+        buf_add_text(&call->answer, ",\"links\":{}}");
+        call->status = 200;
+    } else {
+        add_paging(call, offset, limit, (long)count);
+        sandbox_api_finish(call, 200);
+    }
 }

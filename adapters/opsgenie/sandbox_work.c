@@ -29,8 +29,9 @@ struct sandbox_works {
 const char *sandbox_work_name(enum sandbox_action action)
 {
     static const char *const name[ACTION_COUNT] = {
-        "Create",  "Close",      "Acknowledge",    "UnAcknowledge", "AddNote",           "AddDetails", "RemoveDetails",
-        "AddTags", "RemoveTags", "UpdatePriority", "UpdateMessage", "UpdateDescription", "Delete",
+        "Create",        "Close",           "Acknowledge", "UnAcknowledge",  "AddNote",       "AddDetails",
+        "RemoveDetails", "AddTags",         "RemoveTags",  "UpdatePriority", "UpdateMessage", "UpdateDescription",
+        "Snooze",        "AssignOwnership", "Escalate",    "AddResponder",   "Delete",
     };
     return name[action];
 }

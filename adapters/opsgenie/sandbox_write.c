@@ -12,8 +12,7 @@ static bool is_json_type(const char *type)
            && (type[16] == '\0' || type[16] == ';' || type[16] == ' ');
 }
 
-/* The body as an object; an action may come without one.  NULL: it was refused. */
-static json_t *take_body(struct sandbox_call *call, enum sandbox_action action)
+json_t *sandbox_write_take_body(struct sandbox_call *call, enum sandbox_action action)
 {
     struct slice body = request_body(call->request);
     const char *type = request_header(call->request, "Content-Type");
@@ -74,22 +73,28 @@ static json_t *take_query(struct sandbox_call *call, enum sandbox_action action)
     return body;
 }
 
+void sandbox_write_accept(struct sandbox_call *call, enum sandbox_action action, enum sandbox_identifier by,
+                          const char *identifier, json_t *body)
+{
+    struct sandbox_works *works = call->account->works;
+    sandbox_alerts_uuid("write", sandbox_work_next(works), call->id);
+    sandbox_work_add(works, call->id, action, by, identifier, body, call->is_dropped);
+    buf_add_text(&call->answer, "{\"result\":\"Request will be processed\"");
+    sandbox_api_finish(call, 202);
+}
+
 void sandbox_write_run(struct sandbox_call *call, const struct sandbox_route *route, char **segments)
 {
     enum sandbox_identifier by = BY_ID;
     bool is_delete = strcmp(route->method, "DELETE") == 0;
     if (route->action != ACTION_CREATE && !sandbox_api_identifier(call, &by))
         return;
-    json_t *body = is_delete ? take_query(call, route->action) : take_body(call, route->action);
+    json_t *body = is_delete ? take_query(call, route->action) : sandbox_write_take_body(call, route->action);
     json_t *errors = json_object();
     if (body && !is_delete && !sandbox_body_check(route->action, body, errors)) {
         sandbox_api_refuse_fields(call, errors);
     } else if (body) {
-        struct sandbox_works *works = call->account->works;
-        sandbox_alerts_uuid("write", sandbox_work_next(works), call->id);
-        sandbox_work_add(works, call->id, route->action, by, segments[0] ? segments[0] : "", body, call->is_dropped);
-        buf_add_text(&call->answer, "{\"result\":\"Request will be processed\"");
-        sandbox_api_finish(call, 202);
+        sandbox_write_accept(call, route->action, by, segments[0] ? segments[0] : "", body);
     }
     json_decref(errors);
     json_decref(body);

@@ -279,6 +279,63 @@ TEST(every_flaw_of_a_body_is_named)
     scene_close(&scene);
 }
 
+#define OPS "/jsm/ops/api/sandbox/v1"
+#define PERSON "Basic bmluYUBleGFtcGxlLmNvbTpzYW5kYm94" /* nina@example.com:sandbox */
+
+static int ops(struct scene *scene, const char *method, const char *path, const char *body)
+{
+    return call_with(scene, method, path, PERSON, *body ? "application/json" : NULL, body);
+}
+
+TEST(jsm_ops_takes_no_words_of_opsgenies_own_api)
+{
+    static struct scene scene;
+    scene_open(&scene, 0, 0, 0);
+    static const struct {
+        const char *method, *path, *body, *field;
+    } rows[] = {
+        {"POST", OPS "/alerts", "{\"message\":\"m\",\"details\":{\"a\":\"b\"}}", "details"},
+        {"POST", OPS "/alerts", "{\"message\":\"m\",\"user\":\"nina\"}", "user"},
+        {"POST", OPS "/alerts", "{\"message\":\"m\",\"responders\":[{\"type\":\"team\",\"name\":\"night\"}]}",
+         "responders"},
+        {"POST", OPS "/alerts/a/close", "{\"note\":\"over\"}", "note"},
+        {"POST", OPS "/alerts/a/assign", "{\"owner\":{\"id\":\"u\"}}", "owner"},
+        {"POST", OPS "/alerts/a/escalate", "{}", "escalation"},
+        {"PATCH", OPS "/alerts/a/priority", "{\"priority\":\"P9\"}", "priority"},
+        {"DELETE", OPS "/alerts/a/tags", "{}", "tags"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (ops(&scene, rows[i].method, rows[i].path, rows[i].body) != 422
+            || !json_object_get(member("errors.0.detail"), rows[i].field))
+            fail_msg("row %zu: %s", i, last.text);
+    }
+    assert_int_equal(ops(&scene, "PUT", OPS "/alerts/a/priority", "{\"priority\":\"P1\"}"), 405);
+    assert_int_equal(call(&scene, "POST", OPS "/alerts", "{\"message\":\"m\"}"), 401); /* a GenieKey */
+    assert_int_equal(call_with(&scene, "POST", "/v2/alerts", PERSON, "application/json", "{\"message\":\"m\"}"), 401);
+    scene_close(&scene);
+}
+
+TEST(three_apis_have_the_same_alerts)
+{
+    static struct scene scene;
+    scene_open(&scene, 0, 0, 0);
+    create(&scene, "a");
+    assert_int_equal(ops(&scene, "GET", OPS "/alerts/alias?alias=a", ""), 200);
+    char path[200];
+    snprintf(path, sizeof path, OPS "/alerts/%s", text("id"));
+    assert_int_equal(call(&scene, "POST", "/jsm/ops/integration/v2/alerts/a/close?identifierType=alias", ""), 202);
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/notes");
+    assert_int_equal(ops(&scene, "POST", path, "{\"note\":\"n\"}"), 200);
+    while (ops(&scene, "GET", OPS "/alerts/alias?alias=a", "") == 200)
+        ; /* until it is closed: then it is found by its id only */
+    assert_int_equal(ops(&scene, "GET", path, ""), 200);
+    assert_string_equal(text("values.0.note"), "n");
+    assert_int_equal(
+        call(&scene, "PUT", "/jsm/ops/integration/v2/alerts/a/priority?identifierType=alias", "{\"priority\":\"P1\"}"),
+        405);
+    scene_close(&scene);
+}
+
 TEST(who_asks_too_often_is_throttled_for_the_window_that_was_over)
 {
     static struct scene scene;
