@@ -9,8 +9,15 @@
  * and longer waits, because asking counts against the same limit as writing.  The next effect of
  * the same key waits meanwhile; requests that are accepted may be processed out of order.
  *
+ * Before the write, the dialect `jsm-ops` may need more:
+ *
+ *      alias ──► the alert's id ──► its notes: is ours among them? ──no──► add it ──► write
+ *
+ * A note goes first and is looked for, so that a second attempt, after whatever failed, does not
+ * add it again.
+ *
  * Nothing here survives a crash, and nothing has to: the effect is in the outbox until its verdict. */
-#include "adapters/opsgenie/opsgenie.h"
+#include "adapters/opsgenie/call.h"
 
 #include "core/base/clock.h"
 
@@ -19,113 +26,56 @@
 #include <sys/random.h>
 
 #define PATIENCE_NS (120 * (int64_t)1000000000)
+#define DOUBTS 3            /* times that a request must be unknown, until it is believed */
+#define PING_FRESH_MS 60000 /* a ping that is older would hide an outage */
 
 /* Most requests are processed within a second. */
 static const int64_t waits_ms[] = {150, 350, 500, 1000, 2000, 4000, 8000, 15000, 30000};
 #define WAITS (sizeof waits_ms / sizeof waits_ms[0])
 
-/* One delivery, question or examination that is under way. */
-struct opsgenie_call {
-    struct opsgenie_call *next, **link; /* all of the connection's */
-    struct opsgenie *opsgenie;
-    struct delivery *delivery; /* one of the three; the others are NULL */
-    struct question *question;
-    struct examination *examination;
-    uv_timer_t timer;                /* until the outcome is asked for again */
-    size_t asked;                    /* how often it was */
-    int64_t accepted_ns;             /* when the write was */
-    int64_t sent_ms;                 /* when it was sent */
-    struct opsgenie_verdict verdict; /* the last one */
-};
-
-static struct opsgenie_call *call_new(struct opsgenie *opsgenie)
+static struct opsgenie_case about(const struct opsgenie_call *call)
 {
-    struct opsgenie_call *call = mem_zero(sizeof *call);
-    call->opsgenie = opsgenie;
-    uv_timer_init(opsgenie->connection->loop, &call->timer);
-    call->timer.data = call;
-    call->next = opsgenie->calls;
-    call->link = &opsgenie->calls;
-    if (call->next)
-        call->next->link = &call->next;
-    opsgenie->calls = call;
-    return call;
+    return (struct opsgenie_case){call->opsgenie->dialect, call->delivery->verb};
 }
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-static void call_end(struct opsgenie_call *call)
-{
-    *call->link = call->next;
-    if (call->next)
-        call->next->link = call->link;
-    uv_close((uv_handle_t *)&call->timer, on_timer_closed);
-}
-
-void opsgenie_drop_calls(struct opsgenie *opsgenie)
-{
-    while (opsgenie->calls)
-        call_end(opsgenie->calls);
-}
-
-static void call_send(struct opsgenie_call *call, const char *method, const char *path, struct slice body,
-                      bool is_idempotent, void (*done)(const struct http_reply *reply, void *context))
-{
-    struct opsgenie *opsgenie = call->opsgenie;
-    const char *headers[] = {opsgenie->authorization, "Accept: application/json",
-                             body.size ? "Content-Type: application/json; charset=utf-8" : NULL, NULL};
-    struct buf url = BUF_INIT(20000);
-    buf_addf(&url, "%s%s", opsgenie->base, path);
-    /* OpsGenie may delay instead of refusing when it is asked too much: http.h's 30 s are none too many. */
-    http_send(opsgenie->http,
-              &(struct http_request){
-                  .method = method, .url = url.data, .headers = headers, .body = body, .is_idempotent = is_idempotent},
-              done, call);
-    buf_clear(&url);
-}
-
-/* A far side may repeat our key in what it says. */
-static void hide_key(const char *key, char *text)
-{
-    for (char *at = strstr(text, key); at; at = strstr(at, key))
-        memset(at, '*', strlen(key));
-}
-
-/* What an answer says about the connection itself. */
-static void note_state(struct opsgenie *opsgenie, const struct http_reply *reply, struct opsgenie_verdict *verdict)
-{
-    hide_key(opsgenie->key, verdict->text);
-    bool is_trouble = verdict->kind == OPSGENIE_LATER || verdict->kind == OPSGENIE_UNKNOWN;
-    if (verdict->pause_ms)
-        connection_pause(opsgenie->connection, verdict->pause_ms, "%s", verdict->text);
-    if (is_trouble && reply->status != 429)
-        connection_says(opsgenie->connection, CONNECTION_DOWN, "%s", verdict->text);
-    else if (reply->status > 0 && (reply->status < 300 || verdict->kind != OPSGENIE_FOLLOW))
-        connection_says(opsgenie->connection, CONNECTION_UP, "%s answers", opsgenie->base);
-}
-
-/* ---- deliveries ---------------------------------------------------------------------------------- */
 
 static void finish(struct opsgenie_call *call)
 {
     struct delivery *delivery = call->delivery;
     struct opsgenie_verdict verdict = call->verdict;
     struct slice notes = record_get(delivery->fields, "notes");
-    struct delivery_known known = {.last_reply = call->accepted_ns ? "202: the request was taken" : NULL,
+    struct buf data = BUF_INIT(1000);
+    char refused_note[sizeof call->refused_note];
+    memcpy(refused_note, call->refused_note, sizeof refused_note);
+    struct delivery_known known = {.last_reply = call->accepted_ns ? verdict.is_doubtful
+                                                                         ? "a failure that named the request"
+                                                                         : "202: the request was taken"
+                                                                   : NULL,
                                    .sent_ms = call->sent_ms};
-    call_end(call);
+    opsgenie_call_end(call);
     switch (verdict.kind) {
     case OPSGENIE_DONE:
-        delivery_done(delivery, "%s%s%.*s", verdict.text, notes.size ? "; " : "", SLICE_ARG(notes));
+        buf_addf(&data, "{\"alert_id\":");
+        buf_add_json(&data, slice_of(verdict.alert_id));
+        buf_add_char(&data, '}');
+        delivery_done_with(delivery, *verdict.alert_id ? buf_slice(&data) : SLICE_NONE, "%s%s%s%s%.*s", verdict.text,
+                           *refused_note ? "; its note was refused: " : "", refused_note, notes.size ? "; " : "",
+                           SLICE_ARG(notes));
         break;
     case OPSGENIE_LATER: delivery_later(delivery, verdict.wait_ms, "%s", verdict.text); break;
     case OPSGENIE_NEVER: delivery_never(delivery, "%s", verdict.text); break;
     default: delivery_unknown(delivery, &known, "%s", verdict.text);
     }
+    buf_clear(&data);
 }
+
+static void finish_with(struct opsgenie_call *call, enum opsgenie_kind kind, const char *text)
+{
+    call->verdict = (struct opsgenie_verdict){.kind = kind};
+    snprintf(call->verdict.text, sizeof call->verdict.text, "%.790s", text);
+    finish(call);
+}
+
+/* ---- what became of it? -------------------------------------------------------------------------------- */
 
 static int64_t with_jitter(int64_t wait_ms)
 {
@@ -165,51 +115,59 @@ static void on_looked(const struct http_reply *reply, void *context)
     struct opsgenie_call *call = context;
     char why[sizeof call->verdict.text];
     memcpy(why, call->verdict.text, sizeof why);
-    opsgenie_judge_look(reply, call->delivery->verb, why, &call->verdict);
-    note_state(call->opsgenie, reply, &call->verdict);
+    opsgenie_judge_look(reply, about(call), why, &call->verdict);
+    opsgenie_call_heard(call, reply, &call->verdict);
     finish(call);
 }
 
 /* "Could not close" is no reason to worry if there is nothing open. */
 static void look(struct opsgenie_call *call)
 {
-    struct buf path = BUF_INIT(10000);
-    opsgenie_path(&path, record_get(call->delivery->fields, "alias"), "");
-    call_send(call, "GET", path.data, SLICE_NONE, true, on_looked);
-    buf_clear(&path);
+    struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+    struct err err = ERR_INIT;
+    struct slice fields = call->delivery->fields;
+    const char *by = call->id || record_has(fields, "id") ? "id" : "alias";
+    struct slice name = call->id ? slice_of(call->id) : record_get(fields, by);
+    opsgenie_request_alert(&request, call->opsgenie->dialect, by, name, &err); /* fitted into a path before */
+    opsgenie_call_send(call, &request, true, on_looked);
 }
 
 static void on_outcome(const struct http_reply *reply, void *context)
 {
     struct opsgenie_call *call = context;
     struct opsgenie_verdict verdict;
-    opsgenie_judge_outcome(reply, call->delivery->verb, &verdict);
+    bool is_doubtful = call->verdict.is_doubtful;
+    opsgenie_judge_outcome(reply, about(call), is_doubtful, &verdict);
     memcpy(verdict.request_id, call->verdict.request_id, sizeof verdict.request_id);
+    verdict.is_doubtful = is_doubtful;
     call->verdict = verdict;
-    note_state(call->opsgenie, reply, &call->verdict);
-    switch (verdict.kind) {
-    case OPSGENIE_FOLLOW: follow(call); break;
-    case OPSGENIE_LOOK: look(call); break;
-    default: finish(call);
-    }
+    opsgenie_call_heard(call, reply, &call->verdict);
+    if (is_doubtful && verdict.kind == OPSGENIE_LATER && call->asked < DOUBTS)
+        follow(call);
+    else if (verdict.kind == OPSGENIE_FOLLOW)
+        follow(call);
+    else if (verdict.kind == OPSGENIE_LOOK)
+        look(call);
+    else
+        finish(call);
 }
 
 static void ask_outcome(uv_timer_t *timer)
 {
     struct opsgenie_call *call = timer->data;
-    struct buf path = BUF_INIT(1000);
-    buf_add_text(&path, "/v2/alerts/requests/");
-    http_escape(&path, slice_of(call->verdict.request_id));
+    struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+    opsgenie_request_outcome(&request, call->opsgenie->dialect, call->verdict.request_id);
     call->asked++;
-    call_send(call, "GET", path.data, SLICE_NONE, true, on_outcome);
-    buf_clear(&path);
+    opsgenie_call_send(call, &request, true, on_outcome);
 }
+
+/* ---- the write ----------------------------------------------------------------------------------------- */
 
 static void on_written(const struct http_reply *reply, void *context)
 {
     struct opsgenie_call *call = context;
-    opsgenie_judge_write(reply, call->delivery->verb, &call->verdict);
-    note_state(call->opsgenie, reply, &call->verdict);
+    opsgenie_judge_write(reply, about(call), &call->verdict);
+    opsgenie_call_heard(call, reply, &call->verdict);
     if (call->verdict.kind != OPSGENIE_FOLLOW) {
         finish(call);
         return;
@@ -218,78 +176,138 @@ static void on_written(const struct http_reply *reply, void *context)
     follow(call);
 }
 
+static void write_now(struct opsgenie_call *call)
+{
+    struct delivery *delivery = call->delivery;
+    struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+    struct err err = ERR_INIT;
+    if (opsgenie_request_write(&request, call->opsgenie->connection->settings, delivery->verb, delivery->fields,
+                               slice_of(call->id ? call->id : ""), &err)) {
+        opsgenie_call_send(call, &request, delivery->verb->is_idempotent, on_written);
+    } else { /* it was asked for when the connection spoke another dialect */
+        opsgenie_request_clear(&request);
+        finish_with(call, OPSGENIE_NEVER, err.text);
+    }
+}
+
+/* ---- before it: the note, the id --------------------------------------------------------------------------- */
+
+static struct slice id_of(const struct opsgenie_call *call)
+{
+    return call->id ? slice_of(call->id) : record_get(call->delivery->fields, "id");
+}
+
+static void on_noted(const struct http_reply *reply, void *context)
+{
+    struct opsgenie_call *call = context;
+    struct opsgenie_case note = {call->opsgenie->dialect, NULL};
+    for (note.verb = opsgenie_verbs; strcmp(note.verb->name, "add_note") != 0;)
+        note.verb++;
+    opsgenie_judge_write(reply, note, &call->verdict);
+    opsgenie_call_heard(call, reply, &call->verdict);
+    if (call->verdict.kind == OPSGENIE_LATER || call->verdict.kind == OPSGENIE_UNKNOWN) {
+        call->verdict.kind = OPSGENIE_LATER; /* the next attempt sees whether the note is there */
+        finish(call);
+        return;
+    }
+    if (call->verdict.kind == OPSGENIE_NEVER)
+        snprintf(call->refused_note, sizeof call->refused_note, "%.190s", call->verdict.text);
+    write_now(call);
+}
+
+static bool has_note(const json_t *body, struct slice note)
+{
+    const json_t *notes = json_object_get(body, "values");
+    for (size_t i = 0; i < json_array_size(notes); i++) {
+        const char *text = json_string_value(json_object_get(json_array_get(notes, i), "note"));
+        if (text && slice_is(note, text))
+            return true;
+    }
+    return false;
+}
+
+static void on_notes(const struct http_reply *reply, void *context)
+{
+    struct opsgenie_call *call = context;
+    struct delivery *delivery = call->delivery;
+    json_t *body;
+    struct buf text = BUF_INIT(1 << 20);
+    struct slice note =
+        opsgenie_request_own_note(delivery->connection->settings, delivery->verb, delivery->fields, &text);
+    opsgenie_judge_read(reply, call->opsgenie->dialect, &body, &call->verdict);
+    opsgenie_call_heard(call, reply, &call->verdict);
+    if (call->verdict.kind != OPSGENIE_DONE) {
+        finish(call);
+    } else if (has_note(body, note)) {
+        write_now(call);
+    } else {
+        struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+        opsgenie_request_note(&request, id_of(call), note);
+        opsgenie_call_send(call, &request, false, on_noted);
+    }
+    json_decref(body);
+    buf_clear(&text);
+}
+
+static void note_or_write(struct opsgenie_call *call)
+{
+    struct delivery *delivery = call->delivery;
+    struct buf text = BUF_INIT(1 << 20);
+    if (opsgenie_request_own_note(delivery->connection->settings, delivery->verb, delivery->fields, &text).size) {
+        struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+        opsgenie_request_notes(&request, id_of(call));
+        opsgenie_call_send(call, &request, true, on_notes);
+    } else {
+        write_now(call);
+    }
+    buf_clear(&text);
+}
+
+static void on_found(const struct http_reply *reply, void *context)
+{
+    struct opsgenie_call *call = context;
+    json_t *body;
+    opsgenie_judge_read(reply, call->opsgenie->dialect, &body, &call->verdict);
+    opsgenie_call_heard(call, reply, &call->verdict);
+    const char *id = json_string_value(json_object_get(body, "id"));
+    if (id && *id && strlen(id) < 200)
+        call->id = mem_text(id);
+    json_decref(body);
+    if (call->id)
+        note_or_write(call);
+    else if (call->verdict.kind != OPSGENIE_DONE)
+        finish(call);
+    else if (reply->status == 404)
+        /* the same answer that another dialect gives to the write itself */
+        on_written(reply, call);
+    else
+        finish_with(call, OPSGENIE_LATER, "the answer cannot be read: no id of the alert in it");
+}
+
+static void find(struct opsgenie_call *call)
+{
+    struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+    struct err err = ERR_INIT;
+    opsgenie_request_alert(&request, call->opsgenie->dialect, "alias", record_get(call->delivery->fields, "alias"),
+                           &err); /* it fitted into a path when it was asked for */
+    opsgenie_call_send(call, &request, true, on_found);
+}
+
+static void on_stale(uv_timer_t *timer)
+{
+    finish_with(timer->data, OPSGENIE_DONE, "not sent: a ping that is more than a minute late would hide an outage");
+}
+
 void opsgenie_deliver(struct connection *connection, struct delivery *delivery)
 {
-    struct opsgenie_call *call = call_new(connection->state);
+    struct opsgenie_call *call = opsgenie_call_new(connection->state);
     call->delivery = delivery;
     call->sent_ms = clock_now_ms();
-    char *method = mem_copy(record_get(delivery->fields, "method"));
-    char *path = mem_copy(record_get(delivery->fields, "path"));
-    call_send(call, method, path, record_get(delivery->fields, "body"), delivery->verb->is_idempotent, on_written);
-    free(method);
-    free(path);
-}
-
-/* ---- questions and examinations --------------------------------------------------------------------- */
-
-static void on_read(const struct http_reply *reply, void *context)
-{
-    struct opsgenie_call *call = context;
-    struct question *question = call->question;
-    struct buf json = BUF_INIT(4 << 20);
-    struct opsgenie_verdict verdict;
-    opsgenie_judge_read(reply, &json, &verdict);
-    note_state(call->opsgenie, reply, &verdict);
-    call_end(call);
-    if (verdict.kind == OPSGENIE_DONE)
-        question_answer(question, buf_slice(&json));
-    else if (verdict.kind == OPSGENIE_NEVER)
-        question_never(question, "%s", verdict.text);
+    bool is_ping = strcmp(delivery->verb->name, "ping") == 0;
+    if (is_ping && clock_now_ms() - delivery->asked_ms > PING_FRESH_MS)
+        uv_timer_start(&call->timer, on_stale, 0, 0);
+    else if (opsgenie_request_needs_id(connection->settings, delivery->verb, delivery->fields))
+        find(call);
     else
-        question_later(question, "%s", verdict.text);
-    buf_clear(&json);
-}
-
-void opsgenie_ask(struct connection *connection, struct question *question)
-{
-    struct slice alias = record_get(question->fields, "alias");
-    struct buf path = BUF_INIT(10000);
-    if (!alias.size || !opsgenie_path(&path, alias, "")) {
-        question_never(question, "`alias` is empty or too long");
-    } else {
-        struct opsgenie_call *call = call_new(connection->state);
-        call->question = question;
-        call_send(call, "GET", path.data, SLICE_NONE, true, on_read);
-    }
-    buf_clear(&path);
-}
-
-static void on_examined(const struct http_reply *reply, void *context)
-{
-    struct opsgenie_call *call = context;
-    struct opsgenie *opsgenie = call->opsgenie;
-    struct examination *examination = call->examination;
-    struct buf json = BUF_INIT(4 << 20);
-    struct opsgenie_verdict verdict;
-    opsgenie_judge_read(reply, &json, &verdict);
-    hide_key(opsgenie->key, verdict.text);
-    call_end(call);
-    examination_finds(examination, reply->status > 0, "reachable", "%s: %s", opsgenie->base,
-                      reply->status > 0 ? "answers" : verdict.text);
-    if (reply->status == 200 && verdict.kind == OPSGENIE_DONE)
-        examination_finds(examination, true, "credentials",
-                          "the key may read alerts; whether it may create them only a create tells: an account key may "
-                          "not, a key of an API integration may");
-    else if (reply->status > 0)
-        examination_finds(examination, false, "credentials", "%s", verdict.text);
-    examination_ends(examination);
-    buf_clear(&json);
-}
-
-void opsgenie_examine(struct connection *connection, struct source *source, struct examination *examination)
-{
-    (void)source;
-    struct opsgenie_call *call = call_new(connection->state);
-    call->examination = examination;
-    call_send(call, "GET", "/v2/alerts?limit=1", SLICE_NONE, true, on_examined);
+        note_or_write(call);
 }

@@ -1,34 +1,30 @@
-/* verbs.c - what flows may ask of OpsGenie, and the request that is made of it
+/* verbs.c - what flows may ask of OpsGenie
  *
- * `prepare` builds method, path and body when a flow asks, so that every attempt sends the same
- * bytes.  A page that loses metadata is better than no page: what is too long is cut, what is too
- * much is left out, and the delivery's text says so.  What would go to the wrong alert, or to
- * none, is refused at once, in the flow's step.
- *
- * Lengths are counted in UTF-16 units, the strictest reading of "characters": the far side is
- * written in Java. */
+ * `prepare` checks the fields and makes of them what every attempt sends (body.c): the alert's alias
+ * or id, and the body in the words of OpsGenie's own API.  Which URL that goes to, and in which
+ * shape, follows from it and from the connection's dialect when it is sent (request.c): so what
+ * waits in the outbox on the day a company moves goes to the new place.  What the dialect of today
+ * cannot do is refused here, in the flow's step. */
 #include "adapters/opsgenie/opsgenie.h"
-#include "core/base/utf8.h"
 
-#include <jansson.h>
+#include "core/base/clock.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
-#define ALIAS_MOST 512
-#define DETAILS_MOST 8000 /* units of all keys and values together */
-#define PEOPLE_MOST 50
-#define BODY_LIMIT (1 << 20)
 #define NOTES_LIMIT 600
 
 #define TEXT(field, required, says)                                                                                    \
     {                                                                                                                  \
         .name = field, .kind = OPTION_TEXT, .is_required = required, .help = says                                      \
     }
-#define ALIAS                                                                                                          \
-    TEXT("alias", true, "Which alert: the name by which OpsGenie recognises a repeat, at most 512 characters.")
-#define WHO                                                                                                            \
+#define ALERT                                                                                                          \
+    TEXT("alias", false, "Which alert: the name that it was created with."),                                           \
+        TEXT("id", false, "Which alert, in place of `alias`: the id that OpsGenie gave it.")
+#define ORIGIN                                                                                                         \
     TEXT("user", false, "Who does it, as shown in OpsGenie; at most 100 characters."),                                 \
-        TEXT("source", false, "Where it comes from; default: `source` of the connection."),                            \
-        TEXT("note", false, "A note for the alert's log, at most 25000 characters.")
+        TEXT("source", false, "Where it comes from; default: `source` of the connection.")
+#define WHO ORIGIN, TEXT("note", false, "A note for the alert's log, at most 25000 characters.")
 #define PRIORITY(required)                                                                                             \
     {                                                                                                                  \
         .name = "priority", .kind = OPTION_TEXT, .is_required = required, .choices = "P1|P2|P3|P4|P5",                 \
@@ -43,391 +39,180 @@
         .name = "details", .kind = OPTION_MAP, .is_required = required,                                                \
         .help = "Names and values, 8000 characters in all; numbers and booleans become texts."                         \
     }
+#define ANY(field, required, says)                                                                                     \
+    {                                                                                                                  \
+        .name = field, .kind = OPTION_ANY, .is_required = required, .help = says                                       \
+    }
 
 static const struct option create_fields[] = {
-    ALIAS,
+    TEXT("alias", true, "The name by which OpsGenie recognises a repeat, at most 512 characters."),
     TEXT("message", true, "One line that says what is wrong, at most 130 characters."),
     TEXT("description", false, "More of it, at most 15000 characters."),
     PRIORITY(false),
     TAGS(false),
     DETAILS(false),
-    {.name = "responders", .kind = OPTION_ANY, .help = "Who is called: {type = \"team\", name = \"...\"} and so on."},
-    {.name = "visible_to", .kind = OPTION_ANY, .help = "Teams and users who may see it without being called."},
+    ANY("responders", false, "Who is called: a list of {type = \"team\", name = \"...\"} and the like."),
+    ANY("visible_to", false, "Teams and users who may see it without being called."),
     {.name = "actions", .kind = OPTION_LIST, .help = "Names of custom actions, at most 10, each of 50 characters."},
     TEXT("entity", false, "What it is about: a host, a site; at most 512 characters."),
     WHO,
     OPTION_END};
-static const struct option action_fields[] = {ALIAS, WHO, OPTION_END};
-static const struct option note_fields[] = {
-    ALIAS, TEXT("note", true, "The note, at most 25000 characters."),
-    TEXT("user", false, "Who writes it, as shown in OpsGenie; at most 100 characters."),
-    TEXT("source", false, "Where it comes from; default: `source` of the connection."), OPTION_END};
-static const struct option tags_fields[] = {ALIAS, TAGS(true), WHO, OPTION_END};
-static const struct option details_fields[] = {ALIAS, DETAILS(true), WHO, OPTION_END};
-static const struct option priority_fields[] = {ALIAS, PRIORITY(true), OPTION_END};
-static const struct option message_fields[] = {ALIAS, TEXT("message", true, "The new message, at most 130 characters."),
+static const struct option action_fields[] = {ALERT, WHO, OPTION_END};
+static const struct option snooze_fields[] = {ALERT,
+                                              {.name = "duration",
+                                               .kind = OPTION_DURATION,
+                                               .is_required = true,
+                                               .least = 1000,
+                                               .most = 365 * (int64_t)86400000,
+                                               .help = "How long nobody is called, from the run's `now()` on."},
+                                              WHO,
+                                              OPTION_END};
+static const struct option note_fields[] = {ALERT, TEXT("note", true, "The note, at most 25000 characters."), ORIGIN,
+                                            OPTION_END};
+static const struct option tags_fields[] = {ALERT, TAGS(true), WHO, OPTION_END};
+static const struct option details_fields[] = {ALERT, DETAILS(true), WHO, OPTION_END};
+static const struct option keys_fields[] = {
+    ALERT,
+    {.name = "keys", .kind = OPTION_LIST, .is_required = true, .help = "Names of the details that go."},
+    WHO,
+    OPTION_END};
+static const struct option priority_fields[] = {ALERT, PRIORITY(true), OPTION_END};
+static const struct option message_fields[] = {ALERT, TEXT("message", true, "The new message, at most 130 characters."),
                                                OPTION_END};
+static const struct option description_fields[] = {
+    ALERT, TEXT("description", true, "The new description, at most 15000 characters."), OPTION_END};
+static const struct option escalate_fields[] = {
+    ALERT, ANY("escalation", true, "The escalation's name, or {id = \"...\"}."), WHO, OPTION_END};
+static const struct option assign_fields[] = {
+    ALERT, ANY("owner", true, "The user's name (a mail address), or {id = \"...\"}."), WHO, OPTION_END};
+static const struct option responder_fields[] = {
+    ALERT, ANY("responder", true, "Who is called, too: {type = \"team\", name = \"...\"} and the like."), WHO,
+    OPTION_END};
+static const struct option ping_fields[] = {TEXT("name", true, "Name of the heartbeat, at most 200 characters."),
+                                            OPTION_END};
 
-/* Texts and lists of texts: how they are called in the request, and how long they may be. */
-static const struct limit {
-    const char *field, *member;
-    size_t most;  /* UTF-16 units of a text */
-    size_t items; /* of a list; 0: it is a text */
-} limits[] = {{"message", "message", 130, 0}, {"description", "description", 15000, 0},
-              {"priority", "priority", 2, 0}, {"entity", "entity", 512, 0},
-              {"user", "user", 100, 0},       {"source", "source", 100, 0},
-              {"note", "note", 25000, 0},     {"tags", "tags", 50, 20},
-              {"actions", "actions", 50, 10}};
-
-static const struct route {
-    const char *verb, *method, *action;
-} routes[] = {{"create", "POST", NULL},
-              {"close", "POST", "/close"},
-              {"acknowledge", "POST", "/acknowledge"},
-              {"add_note", "POST", "/notes"},
-              {"add_tags", "POST", "/tags"},
-              {"add_details", "POST", "/details"},
-              {"set_priority", "PUT", "/priority"},
-              {"set_message", "PUT", "/message"}};
-
-/* ---- texts ------------------------------------------------------------------------------------- */
-
-static size_t units_of(struct slice text)
+/* Fields that are no members of the body. */
+static bool is_apart(const char *field)
 {
-    size_t units = 0;
-    for (size_t at = 0; at < text.size;) {
-        size_t length = utf8_length(text.data + at, text.size - at);
-        units += length == 4 ? 2 : 1;
-        at += length ? length : 1;
-    }
-    return units;
-}
-
-bool opsgenie_cut(struct buf *out, struct slice text, size_t most)
-{
-    if (units_of(text) <= most) {
-        buf_add_slice(out, text);
-        return false;
-    }
-    size_t at = 0, units = 1; /* of the ellipsis */
-    while (at < text.size) {
-        size_t length = utf8_length(text.data + at, text.size - at);
-        units += length == 4 ? 2 : 1;
-        if (units > most)
-            break;
-        at += length ? length : 1;
-    }
-    buf_add(out, text.data, at);
-    buf_add_text(out, "\xe2\x80\xa6");
-    return true;
-}
-
-bool opsgenie_path(struct buf *path, struct slice alias, const char *action)
-{
-    return buf_add_text(path, "/v2/alerts/") && http_escape(path, alias)
-           && buf_addf(path, "%s?identifierType=alias", action);
-}
-
-static bool is_blank(struct slice text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (!strchr(" \t\r\n", text.data[i]) || !text.data[i])
-            return false;
-    return true;
-}
-
-static void note_that(struct buf *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void note_that(struct buf *notes, const char *format, ...)
-{
-    va_list args;
-    if (notes->size)
-        buf_add_text(notes, "; ");
-    va_start(args, format);
-    buf_addv(notes, format, args);
-    va_end(args);
-}
-
-/* ---- members of the body ------------------------------------------------------------------------ */
-
-static json_t *cut_text(struct slice text, const char *field, size_t most, struct buf *notes)
-{
-    struct buf cut = BUF_INIT(BODY_LIMIT);
-    if (opsgenie_cut(&cut, text, most))
-        note_that(notes, "%s was cut to %zu characters", field, most);
-    json_t *json = json_stringn(cut.data ? cut.data : "", cut.size);
-    buf_clear(&cut);
-    return json;
-}
-
-static bool add_text(json_t *body, const struct limit *limit, struct slice text, bool is_required, struct buf *notes,
-                     struct err *err)
-{
-    if (is_blank(text))
-        return !is_required || err_set(err, "`%s` is empty", limit->field);
-    return json_object_set_new(body, limit->member, cut_text(text, limit->field, limit->most, notes)) == 0
-           || err_set(err, "`%s` is not UTF-8", limit->field);
-}
-
-/* Numbers and booleans as a text; false for what has parts. */
-static bool scalar_text(const json_t *value, struct buf *text)
-{
-    switch (json_typeof(value)) {
-    case JSON_STRING: return buf_add(text, json_string_value(value), json_string_length(value));
-    case JSON_INTEGER: return buf_addf(text, "%lld", (long long)json_integer_value(value));
-    case JSON_TRUE: return buf_add_text(text, "true");
-    case JSON_FALSE: return buf_add_text(text, "false");
-    case JSON_REAL: break;
-    default: return false;
-    }
-    char number[40];
-    for (int digits = 15; digits <= 17; digits++) { /* the fewest that say the same number */
-        snprintf(number, sizeof number, "%.*g", digits, json_real_value(value));
-        if (strtod(number, NULL) == json_real_value(value))
-            break;
-    }
-    return buf_add_text(text, number);
-}
-
-static bool add_list(json_t *body, const struct limit *limit, const json_t *list, bool is_required, struct buf *notes,
-                     struct err *err)
-{
-    json_t *texts = json_array();
-    bool ok = json_is_array(list) || json_object_size(list) == 0 /* Lua's {} */
-              || err_set(err, "`%s` must be a list", limit->field);
-    size_t index;
-    json_t *item;
-    json_array_foreach(list, index, item) {
-        struct buf text = BUF_INIT(BODY_LIMIT);
-        ok = ok && (scalar_text(item, &text) || err_set(err, "`%s` takes only texts", limit->field));
-        if (ok && !is_blank(buf_slice(&text)) && json_array_size(texts) < limit->items)
-            json_array_append_new(texts, cut_text(buf_slice(&text), limit->field, limit->most, notes));
-        buf_clear(&text);
-    }
-    if (json_array_size(list) > limit->items)
-        note_that(notes, "%zu of the %s were left out", json_array_size(list) - limit->items, limit->field);
-    if (ok && is_required && json_array_size(texts) == 0)
-        ok = err_set(err, "`%s` is empty", limit->field);
-    if (ok && json_array_size(texts))
-        json_object_set(body, limit->member, texts);
-    json_decref(texts);
-    return ok;
-}
-
-static size_t details_units(json_t *details, const char **largest)
-{
-    size_t sum = 0, most = 0;
-    const char *key;
-    json_t *value;
-    json_object_foreach(details, key, value) {
-        size_t units = units_of((struct slice){json_string_value(value), json_string_length(value)});
-        if (units >= most) {
-            most = units;
-            *largest = key;
-        }
-        sum += units + units_of(slice_of(key));
-    }
-    return sum;
-}
-
-static bool fill_details(json_t *details, const json_t *given, struct err *err)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)given, key, value) {
-        if (json_is_null(value))
-            continue;
-        struct buf text = BUF_INIT(BODY_LIMIT);
-        bool ok = scalar_text(value, &text)
-                  || err_set(err, "`details.%s` is a table: OpsGenie takes only names and texts there", key);
-        if (ok)
-            json_object_set_new(details, key, json_stringn(text.data ? text.data : "", text.size));
-        buf_clear(&text);
-        if (!ok)
-            return false;
-    }
-    return true;
-}
-
-static bool add_details(json_t *body, const json_t *given, bool is_required, struct buf *notes, struct err *err)
-{
-    json_t *details = json_object();
-    bool ok = json_is_object(given) || json_array_size(given) == 0
-              || err_set(err, "`details` must be a table of names and values");
-    ok = ok && fill_details(details, given, err);
-    const char *largest = NULL;
-    while (ok && details_units(details, &largest) > DETAILS_MOST) {
-        note_that(notes, "details.%s was left out, the details are too large", largest);
-        json_object_del(details, largest);
-    }
-    if (ok && is_required && json_object_size(details) == 0)
-        ok = err_set(err, "`details` is empty");
-    if (ok && json_object_size(details))
-        json_object_set(body, "details", details);
-    json_decref(details);
-    return ok;
-}
-
-static bool is_one_of(const char *text, const char *choices)
-{
-    const char *found = text && *text && !strchr(text, '|') ? strstr(choices, text) : NULL;
-    size_t size = text ? strlen(text) : 0;
-    return found && (found == choices || found[-1] == '|') && (found[size] == '|' || found[size] == '\0');
-}
-
-static bool person_is_good(const json_t *person, const char *field, const char *types, struct err *err)
-{
-    const char *type = json_string_value(json_object_get(person, "type"));
-    if (!is_one_of(type, types))
-        return err_set(err, "`%s` takes entries with a `type` that is one of %s", field, types);
-    const char *names = strcmp(type, "user") == 0 ? "id|username" : "id|name";
-    const char *key;
-    json_t *value;
-    bool has_name = false;
-    json_object_foreach((json_t *)(uintptr_t)person, key, value) {
-        if (strcmp(key, "type") == 0)
-            continue;
-        if (!is_one_of(key, names) || !json_string_length(value))
-            return err_set(err, "`%s`: a %s is named by one of %s, not `%s`", field, type, names, key);
-        has_name = true;
-    }
-    return has_name || err_set(err, "`%s`: a %s needs one of %s", field, type, names);
-}
-
-static bool add_people(json_t *body, const char *field, const json_t *given, struct buf *notes, struct err *err)
-{
-    bool is_responders = strcmp(field, "responders") == 0;
-    if (!json_is_array(given))
-        return json_object_size(given) == 0 || err_set(err, "`%s` must be a list", field);
-    json_t *people = json_array();
-    bool ok = true;
-    size_t index;
-    json_t *person;
-    json_array_foreach(given, index, person) {
-        if (json_is_object(person) && json_object_size(person) == 0)
-            continue; /* OpsGenie would refuse the whole alert for it */
-        ok = ok && person_is_good(person, field, is_responders ? "team|user|escalation|schedule" : "team|user", err);
-        if (ok && json_array_size(people) < PEOPLE_MOST)
-            json_array_append(people, person);
-        else if (ok)
-            note_that(notes, "one of the %s was left out", field);
-    }
-    if (ok && json_array_size(people))
-        json_object_set(body, is_responders ? "responders" : "visibleTo", people);
-    json_decref(people);
-    return ok;
-}
-
-/* ---- the request ----------------------------------------------------------------------------------- */
-
-static const struct limit *limit_of(const char *field)
-{
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
-        if (strcmp(limits[i].field, field) == 0)
-            return &limits[i];
-    return NULL;
-}
-
-static bool add_member(json_t *body, const struct option *option, struct slice value, struct buf *notes,
-                       struct err *err)
-{
-    const struct limit *limit = limit_of(option->name);
-    if (limit && !limit->items)
-        return add_text(body, limit, value, option->is_required, notes, err);
-    json_t *json = json_loadb(value.data, value.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    bool ok;
-    if (!json)
-        ok = err_set(err, "`%s` is not a table", option->name);
-    else if (limit)
-        ok = add_list(body, limit, json, option->is_required, notes, err);
-    else if (strcmp(option->name, "details") == 0)
-        ok = add_details(body, json, option->is_required, notes, err);
-    else
-        ok = add_people(body, option->name, json, notes, err);
-    json_decref(json);
-    return ok;
-}
-
-/* Cutting an alias would merge alerts that have nothing to do with each other. */
-static bool check_alias(struct slice alias, struct err *err)
-{
-    if (is_blank(alias))
-        return err_set(err, "`alias` is empty: without it OpsGenie cannot recognise a repeat, and people are called "
-                            "twice; build it from what the alert is about");
-    if (units_of(alias) > ALIAS_MOST)
-        return err_set(err, "`alias` has %zu characters, OpsGenie takes %d", units_of(alias), ALIAS_MOST);
-    if (slice_is(alias, ".") || slice_is(alias, ".."))
-        return err_set(err, "`alias` may not be \".\" or \"..\": it is a part of a path");
-    return utf8_is_valid(alias) || err_set(err, "`alias` is not UTF-8");
+    static const char *const names[] = {"alias", "id", "name", "duration"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(field, names[i]) == 0)
+            return true;
+    return false;
 }
 
 static bool build_body(const struct ask *ask, json_t *body, struct buf *notes, struct err *err)
 {
     const char *source = ask->connection->settings ? settings_text(ask->connection->settings, "source") : NULL;
+    char end[CLOCK_TEXT_MAX];
     for (const struct option *option = ask->verb->fields; option->name; option++) {
         struct slice value = record_get(ask->fields, option->name);
-        if (strcmp(option->name, "alias") == 0)
-            continue;
-        if (strcmp(option->name, "source") == 0 && is_blank(value))
+        if (strcmp(option->name, "source") == 0 && !value.size)
             value = slice_of(source);
         bool is_there = record_has(ask->fields, option->name) || value.size;
         if (!is_there && option->is_required)
             return err_set(err, "`%s` is missing", option->name);
-        if (is_there && !add_member(body, option, value, notes, err))
+        if (is_there && !is_apart(option->name) && !opsgenie_body_add(body, option, value, notes, err))
             return false;
     }
+    int64_t duration_ms = record_get_integer(ask->fields, "duration", 0);
+    if (duration_ms) /* a moment, not a duration: a late or repeated attempt must not make it longer */
+        json_object_set_new(body, "endTime", json_string(clock_text(ask->now_ms + duration_ms, end)));
     return true;
 }
 
-static bool write_request(const struct route *route, struct slice alias, json_t *body, struct buf *notes,
-                          struct buf *out, struct err *err)
+/* Which alert or heartbeat: exactly one of the names that the verb knows. */
+static bool take_name(const struct ask *ask, struct buf *out, struct err *err)
 {
-    struct buf path = BUF_INIT(10000);
-    if (route->action)
-        opsgenie_path(&path, alias, route->action);
-    else
-        buf_add_text(&path, "/v2/alerts");
+    static const struct {
+        const char *field;
+        size_t most;
+    } names[] = {{"alias", OPSGENIE_ALIAS_MOST}, {"id", 200}, {"name", 200}};
+    const char *found = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct slice name = record_get(ask->fields, names[i].field);
+        if (!record_has(ask->fields, names[i].field))
+            continue;
+        if (found)
+            return err_set(err, "`%s` and `%s` say the same thing: leave one out", found, names[i].field);
+        found = names[i].field;
+        if (!opsgenie_check_name(found, name, names[i].most, err))
+            return false;
+        record_add_text(out, found, name);
+    }
+    if (found)
+        return true;
+    bool is_ping = strcmp(ask->verb->name, "ping") == 0;
+    return is_ping ? err_set(err, "`name` is missing") : opsgenie_check_name("alias", SLICE_NONE, 0, err);
+}
+
+static bool write_record(const struct ask *ask, json_t *body, struct buf *notes, struct buf *out, struct err *err)
+{
     /* Lua's tables have no order: sorted, the same question gives the same bytes. */
     char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
-    bool ok = text && record_add_text(out, "method", slice_of(route->method))
-              && record_add_text(out, "path", buf_slice(&path)) && record_add_text(out, "alias", alias)
-              && record_add_text(out, "body", slice_of(text))
+    bool ok = text && record_add_text(out, "body", slice_of(text))
               && (!notes->size || record_add_text(out, "notes", buf_slice(notes)));
     free(text);
-    buf_clear(&path);
-    return ok || err_set(err, "it is too large");
+    if (!ok)
+        return err_set(err, "it is too large");
+    /* A sample of what will be sent, only to know that it can be. */
+    struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+    ok = opsgenie_request_write(&request, ask->connection->settings, ask->verb, buf_slice(out), slice_of("id"), err);
+    opsgenie_request_clear(&request);
+    return ok;
 }
 
 static bool prepare(const struct ask *ask, struct buf *out, struct err *err)
 {
-    const struct route *route = routes;
-    while (strcmp(route->verb, ask->verb->name) != 0)
-        route++;
-    struct slice alias = record_get(ask->fields, "alias");
-    if (!check_alias(alias, err))
-        return false;
     json_t *body = json_object();
     struct buf notes = BUF_INIT(NOTES_LIMIT);
-    if (!route->action)
+    struct slice alias = record_get(ask->fields, "alias");
+    bool ok = take_name(ask, out, err) && build_body(ask, body, &notes, err);
+    if (ok && strcmp(ask->verb->name, "create") == 0)
         json_object_set_new(body, "alias", json_stringn(alias.data, alias.size));
-    bool ok = build_body(ask, body, &notes, err) && write_request(route, alias, body, &notes, out, err);
+    ok = ok && write_record(ask, body, &notes, out, err);
     json_decref(body);
     buf_clear(&notes);
     return ok;
+}
+
+/* Of two that say the same of the same alert or heartbeat only the later one matters.  Which connection speaks which
+ * dialect makes no difference: both are as they were stored. */
+static bool merge(struct slice earlier, struct slice later, struct buf *out)
+{
+    static const char *const names[] = {"alias", "id", "name"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!slice_equal(record_get(earlier, names[i]), record_get(later, names[i])))
+            return false;
+    return buf_add_slice(out, later);
 }
 
 #define VERB(word, fields_of_it, idempotent, says)                                                                     \
     {                                                                                                                  \
         .name = word, .summary = says, .fields = fields_of_it, .is_idempotent = idempotent, .prepare = prepare         \
     }
+#define LAST(word, fields_of_it, says)                                                                                 \
+    {                                                                                                                  \
+        .name = word, .summary = says, .fields = fields_of_it, .is_idempotent = true, .prepare = prepare,              \
+        .merge = merge                                                                                                 \
+    }
 
 const struct verb opsgenie_verbs[] = {
     VERB("create", create_fields, true, "Opens an alert, or counts one up that is open under this alias."),
-    VERB("close", action_fields, true, "Closes the open alert of this alias, if there is one."),
+    VERB("close", action_fields, true, "Closes the alert, if it is open."),
     VERB("acknowledge", action_fields, true, "Somebody cares: OpsGenie stops calling people."),
+    VERB("unacknowledge", action_fields, true, "Nobody cares any more: OpsGenie calls people again."),
+    VERB("snooze", snooze_fields, true, "Calls nobody for a while."),
     VERB("add_note", note_fields, false, "Adds a note; sending it twice makes two notes."),
     VERB("add_tags", tags_fields, true, "Adds tags."),
+    VERB("remove_tags", tags_fields, true, "Removes tags."),
     VERB("add_details", details_fields, true, "Adds or replaces details."),
-    VERB("set_priority", priority_fields, true, "Changes the priority."),
-    VERB("set_message", message_fields, true, "Changes the message."),
+    VERB("remove_details", keys_fields, true, "Removes details."),
+    LAST("set_priority", priority_fields, "Changes the priority."),
+    LAST("set_message", message_fields, "Changes the message."),
+    LAST("set_description", description_fields, "Changes the description."),
+    VERB("assign", assign_fields, true, "Makes somebody the alert's owner."),
+    VERB("escalate", escalate_fields, false, "Calls the next of an escalation; sending it twice calls two."),
+    VERB("add_responder", responder_fields, false, "Calls somebody else, too; sending it twice may call them twice."),
+    LAST("ping", ping_fields, "Tells a heartbeat that all is well now; what is late is not sent."),
     {.name = NULL}};

@@ -147,6 +147,13 @@ function log.error(text) end
 ---@class headgate.OpsGenie
 local opsgenie = {}
 
+--- A team, user, escalation or schedule: named by `id`, or by `name` (a user by `username`).
+---@class headgate.opsgenie.Who
+---@field type "team"|"user"|"escalation"|"schedule"
+---@field id? string
+---@field name? string
+---@field username? string
+
 ---@class headgate.opsgenie.Create
 ---@field alias string          one open alert for each alias; a second `create` is merged into it
 ---@field message string        the headline, 130 characters
@@ -154,45 +161,131 @@ local opsgenie = {}
 ---@field priority? "P1"|"P2"|"P3"|"P4"|"P5"
 ---@field tags? string[]
 ---@field details? table<string, string>   flat, texts only
+---@field responders? headgate.opsgenie.Who[]   who is called
+---@field visible_to? headgate.opsgenie.Who[]
+---@field actions? string[]
 ---@field entity? string        what it is about: a controller's id
+---@field user? string
 ---@field source? string
 ---@field note? string
 
----@class headgate.opsgenie.Alias
----@field alias string
+--- One alert: by `alias`, or by the `id` that OpsGenie gave it.
+---@class headgate.opsgenie.Alert
+---@field alias? string
+---@field id? string
+---@field user? string
+---@field source? string
 ---@field note? string
+
+---@class headgate.opsgenie.Snooze: headgate.opsgenie.Alert
+---@field duration string|integer   "2h", or milliseconds; counted from the run's `now()`
+---@class headgate.opsgenie.Tags: headgate.opsgenie.Alert
+---@field tags string[]
+---@class headgate.opsgenie.Details: headgate.opsgenie.Alert
+---@field details table<string, string>
+---@class headgate.opsgenie.Keys: headgate.opsgenie.Alert
+---@field keys string[]
+---@class headgate.opsgenie.Escalate: headgate.opsgenie.Alert
+---@field escalation string|{ id: string }   its name, or its id
+---@class headgate.opsgenie.Assign: headgate.opsgenie.Alert
+---@field owner string|{ id: string }        a user's name (a mail address), or id
+---@class headgate.opsgenie.AddResponder: headgate.opsgenie.Alert
+---@field responder headgate.opsgenie.Who
 
 --- Opens an alert.  Where one of this alias is open, OpsGenie counts the repeat and changes nothing else.
 ---@param fields headgate.opsgenie.Create
 function opsgenie.create(fields) end
 
 --- Closes the alert.  The next `create` with its alias opens a new one.
----@param fields headgate.opsgenie.Alias
+---@param fields headgate.opsgenie.Alert
 function opsgenie.close(fields) end
 
 --- Says that somebody takes care; the alert stays open.
----@param fields headgate.opsgenie.Alias
+---@param fields headgate.opsgenie.Alert
 function opsgenie.acknowledge(fields) end
 
----@param fields { alias: string, note: string }
+---@param fields headgate.opsgenie.Alert
+function opsgenie.unacknowledge(fields) end
+
+---@param fields headgate.opsgenie.Snooze
+function opsgenie.snooze(fields) end
+
+---@param fields { alias?: string, id?: string, note: string, user?: string, source?: string }
 function opsgenie.add_note(fields) end
 
----@param fields { alias: string, tags: string[] }
+---@param fields headgate.opsgenie.Tags
 function opsgenie.add_tags(fields) end
 
----@param fields { alias: string, details: table<string, string> }
+---@param fields headgate.opsgenie.Tags
+function opsgenie.remove_tags(fields) end
+
+---@param fields headgate.opsgenie.Details
 function opsgenie.add_details(fields) end
 
----@param fields { alias: string, priority: "P1"|"P2"|"P3"|"P4"|"P5" }
+---@param fields headgate.opsgenie.Keys
+function opsgenie.remove_details(fields) end
+
+---@param fields { alias?: string, id?: string, priority: "P1"|"P2"|"P3"|"P4"|"P5" }
 function opsgenie.set_priority(fields) end
 
----@param fields { alias: string, message: string }
+---@param fields { alias?: string, id?: string, message: string }
 function opsgenie.set_message(fields) end
 
+---@param fields { alias?: string, id?: string, description: string }
+function opsgenie.set_description(fields) end
+
+---@param fields headgate.opsgenie.Assign
+function opsgenie.assign(fields) end
+
+--- Calls the next of an escalation.
+---@param fields headgate.opsgenie.Escalate
+function opsgenie.escalate(fields) end
+
+--- Calls somebody else, too.
+---@param fields headgate.opsgenie.AddResponder
+function opsgenie.add_responder(fields) end
+
+--- Tells a heartbeat that all is well.  One that is more than a minute late is not sent: it would hide an outage.
+---@param fields { name: string }
+function opsgenie.ping(fields) end
+
+--- What `get` and `list` give: what OpsGenie says, in the same words whatever the dialect.
+---@class headgate.opsgenie.Shown
+---@field id string
+---@field tinyId string          what people see; used again in time
+---@field alias string
+---@field message string
+---@field status "open"|"closed"
+---@field acknowledged boolean   an acknowledged alert is still open
+---@field snoozed boolean
+---@field count integer          how often it was created; stops at 100
+---@field priority string
+---@field owner string
+---@field tags string[]
+---@field details table<string, string>
+---@field createdAt string       RFC 3339
+---@field updatedAt string
+---@field lastOccurredAt string
+---@field [string] any
+
 --- Looks an alert up.  It shows what has been delivered, not what is still on its way.
----@param fields { alias: string }
----@return table? alert   as OpsGenie shows it; nil if there is none
+---@param fields { alias?: string, id?: string, tiny?: string }   one of them; `tiny` only in OpsGenie's own API
+---@return headgate.opsgenie.Shown? alert   nil if there is none
 function opsgenie.get(fields) end
+
+--- Alerts that a search finds: { query = "status: open AND tag: storage", limit = 100 }.
+---@param fields { query?: string, limit?: integer, offset?: integer, sort?: string, order?: "asc"|"desc" }
+---@return headgate.opsgenie.Shown[]
+function opsgenie.list(fields) end
+
+--- How many a search finds; only in OpsGenie's own API.
+---@param fields { query?: string }
+---@return integer
+function opsgenie.count(fields) end
+
+---@param fields { name: string }
+---@return { name: string, enabled: boolean, expired: boolean, interval: integer, intervalUnit: string }?
+function opsgenie.heartbeat(fields) end
 
 --- A connection with `adapter: smtp`.
 ---@class headgate.Smtp

@@ -1,7 +1,8 @@
 /* fuzz_opsgenie.c - answers of OpsGenie, or of whatever stands in its place
  *
- * Input: a byte for what was asked, a byte for the verb, two for the status, then headers up to an empty line, then
- * the body.  A verdict always has a word for a person, waits are never negative, and only a 2xx is done. */
+ * Input: a byte for what was asked in which dialect, a byte for the verb, two for the status, then headers up to an
+ * empty line, then the body.  A verdict always has a word for a person, waits are never negative, and only a 2xx is
+ * done. */
 #include "fuzz.h"
 
 #include "adapters/opsgenie/opsgenie.h"
@@ -31,9 +32,19 @@ static void check(const struct opsgenie_verdict *verdict, const struct http_repl
                 "no word for a person\n");
 }
 
+static void read_answer(const struct http_reply *reply, enum opsgenie_dialect dialect, uint8_t query,
+                        struct opsgenie_verdict *verdict)
+{
+    json_t *body;
+    opsgenie_judge_read(reply, dialect, &body, verdict);
+    if (body)
+        json_decref(opsgenie_read_answer(dialect, opsgenie_queries[query % 4].name, slice_of("night"), body));
+    json_decref(body);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct buf headers = BUF_INIT(1 << 20), json = BUF_INIT(1 << 22);
+    struct buf headers = BUF_INIT(1 << 20);
     struct opsgenie_verdict verdict;
     memset(&verdict, 0, sizeof verdict);
     if (size < 4)
@@ -47,15 +58,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                .sent = true,
                                .body = {body, (size_t)(end - body)},
                                .headers = &headers};
-    const struct verb *verb = &opsgenie_verbs[data[1] % verb_count];
+    const struct opsgenie_case about = {(enum opsgenie_dialect)(data[0] / 4 % 3),
+                                        &opsgenie_verbs[data[1] % verb_count]};
     switch (data[0] % 4) {
-    case 0: opsgenie_judge_write(&reply, verb, &verdict); break;
-    case 1: opsgenie_judge_outcome(&reply, verb, &verdict); break;
-    case 2: opsgenie_judge_look(&reply, verb, "it failed", &verdict); break;
-    default: opsgenie_judge_read(&reply, &json, &verdict); break;
+    case 0: opsgenie_judge_write(&reply, about, &verdict); break;
+    case 1: opsgenie_judge_outcome(&reply, about, data[0] & 64, &verdict); break;
+    case 2: opsgenie_judge_look(&reply, about, "it failed", &verdict); break;
+    default: read_answer(&reply, about.dialect, data[1], &verdict); break;
     }
     check(&verdict, &reply, data[0] % 4 == 2);
     buf_clear(&headers);
-    buf_clear(&json);
     return 0;
 }

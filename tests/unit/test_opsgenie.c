@@ -2,76 +2,7 @@
  *
  * The whole way, over HTTP and with a lane, is walked by the system tests; here are the two
  * functions that decide: from a flow's table to bytes, and from an answer to a verdict. */
-#include "adapters/opsgenie/opsgenie.h"
-
-#include "test.h"
-
-#include <jansson.h>
-
-extern const struct adapter adapter_opsgenie;
-
-/* ---- asking ------------------------------------------------------------------------------------- */
-
-/* What became of the fields; freed by `forget`. */
-struct asked {
-    bool ok;
-    struct err err;
-    struct buf fields, out;
-    json_t *body;
-};
-
-static const struct verb *verb_of(const char *name)
-{
-    const struct verb *verb = adapter_opsgenie.verbs;
-    while (strcmp(verb->name, name) != 0)
-        verb++;
-    return verb;
-}
-
-static struct asked asked_with(void)
-{
-    return (struct asked){.err = ERR_INIT, .fields = BUF_INIT(1 << 20), .out = BUF_INIT(1 << 20)};
-}
-
-static void with_text(struct asked *asked, const char *name, const char *text)
-{
-    record_add_text(&asked->fields, name, slice_of(text));
-}
-
-static void with_json(struct asked *asked, const char *name, const char *json)
-{
-    record_add(&asked->fields, name, RECORD_JSON, slice_of(json));
-}
-
-static void prepare(struct asked *asked, const char *verb)
-{
-    struct settings *settings = settings_new(adapter_opsgenie.options);
-    struct connection connection = {.name = "alerts", .adapter = &adapter_opsgenie, .settings = settings};
-    struct ask ask = {.connection = &connection, .verb = verb_of(verb), .fields = buf_slice(&asked->fields)};
-    asked->ok = ask.verb->prepare(&ask, &asked->out, &asked->err);
-    struct slice body = record_get(buf_slice(&asked->out), "body");
-    asked->body = asked->ok ? json_loadb(body.data, body.size, 0, NULL) : NULL;
-    assert_true(asked->ok == (asked->err.text[0] == '\0'));
-    assert_true(!asked->ok || asked->body);
-    settings_free(settings);
-}
-
-static bool said(const struct asked *asked, const char *name, const char *text)
-{
-    return slice_is(record_get(buf_slice(&asked->out), name), text);
-}
-
-static const char *member(const struct asked *asked, const char *name)
-{
-    return json_string_value(json_object_get(asked->body, name));
-}
-
-static void forget(struct asked *asked)
-{
-    buf_clear(&asked->fields);
-    buf_clear(&asked->out);
-    json_decref(asked->body);
-}
+#include "tests/unit/opsgenie_kit.h"
 
 TEST(a_create_becomes_a_post_with_the_same_bytes_each_time)
 {
@@ -244,53 +175,15 @@ TEST(an_alias_is_never_cut)
     forget(&asked);
 }
 
-TEST(only_a_note_may_not_be_repeated)
+TEST(what_calls_or_writes_anew_may_not_be_repeated)
 {
     for (const struct verb *verb = adapter_opsgenie.verbs; verb->name; verb++)
-        assert_true(verb->is_idempotent == (strcmp(verb->name, "add_note") != 0));
+        assert_true(verb->is_idempotent
+                    == (strcmp(verb->name, "add_note") != 0 && strcmp(verb->name, "escalate") != 0
+                        && strcmp(verb->name, "add_responder") != 0));
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
-
-typedef void judge(const struct http_reply *reply, const struct verb *verb, struct opsgenie_verdict *verdict);
-
-static struct opsgenie_verdict judge_by(judge *judge, int status, const char *headers, const char *body,
-                                        const char *verb)
-{
-    struct buf lines = BUF_INIT(1000);
-    buf_add_text(&lines, headers);
-    struct http_reply reply = {.status = status, .sent = true, .body = slice_of(body), .headers = &lines};
-    if (!status)
-        reply.failure = "no answer within 30 s";
-    struct opsgenie_verdict verdict;
-    judge(&reply, verb_of(verb), &verdict);
-    buf_clear(&lines);
-    return verdict;
-}
-
-struct row {
-    int status;
-    const char *headers, *body, *verb;
-    enum opsgenie_kind kind;
-    int64_t wait_ms, pause_ms;
-    const char *words; /* in the text */
-};
-
-static void check(judge *judge, const struct row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct row *row = &rows[i];
-        struct opsgenie_verdict verdict = judge_by(judge, row->status, row->headers, row->body, row->verb);
-        if (verdict.kind != row->kind || verdict.wait_ms != row->wait_ms || verdict.pause_ms != row->pause_ms
-            || !strstr(verdict.text, row->words))
-            fail_msg("row %zu: kind %d, wait %lld, pause %lld, \"%s\"", i, (int)verdict.kind,
-                     (long long)verdict.wait_ms, (long long)verdict.pause_ms, verdict.text);
-    }
-}
-
-#define CHECK(judge, rows) check(judge, rows, sizeof(rows) / sizeof(rows)[0])
-#define SAYS(message) "{\"message\":\"" message "\",\"took\":0.0,\"requestId\":\"r1\"}"
-#define HTML "<html><body>Bad Gateway</body></html>"
 
 TEST(each_answer_to_a_write_has_its_verdict)
 {
@@ -338,12 +231,9 @@ TEST(what_was_not_sent_is_later_even_for_a_note)
     struct buf none = BUF_INIT(1);
     struct http_reply reply = {.failure = "connection refused", .headers = &none};
     struct opsgenie_verdict verdict;
-    opsgenie_judge_write(&reply, verb_of("add_note"), &verdict);
+    opsgenie_judge_write(&reply, (struct opsgenie_case){OPSGENIE_V2, verb_of("add_note")}, &verdict);
     assert_int_equal(verdict.kind, OPSGENIE_LATER);
 }
-
-#define OUTCOME(success, status)                                                                                       \
-    "{\"data\":{\"isSuccess\":" success ",\"status\":\"" status "\",\"alertId\":\"a7\"},\"requestId\":\"r1\"}"
 
 TEST(only_is_success_says_how_a_request_ended)
 {
@@ -364,16 +254,13 @@ TEST(only_is_success_says_how_a_request_ended)
         {200, "", HTML, "add_note", OPSGENIE_FOLLOW, 0, 0, "HTML"},
         {0, "", "", "add_note", OPSGENIE_FOLLOW, 0, 0, "no answer"},
     };
-    CHECK(opsgenie_judge_outcome, rows);
+    CHECK(outcome, rows);
 }
 
-static void look(const struct http_reply *reply, const struct verb *verb, struct opsgenie_verdict *verdict)
+static void look(const struct http_reply *reply, struct opsgenie_case about, struct opsgenie_verdict *verdict)
 {
-    opsgenie_judge_look(reply, verb, "OpsGenie could not: rules say no", verdict);
+    opsgenie_judge_look(reply, about, "OpsGenie could not: rules say no", verdict);
 }
-
-#define ALERT(status, acknowledged)                                                                                    \
-    "{\"data\":{\"status\":\"" status "\",\"acknowledged\":" acknowledged "},\"requestId\":\"r1\"}"
 
 TEST(a_close_that_failed_is_done_only_if_nothing_is_open)
 {
@@ -387,62 +274,4 @@ TEST(a_close_that_failed_is_done_only_if_nothing_is_open)
         {404, "", "nginx", "close", OPSGENIE_LATER, 60000, 60000, "is `api` right?"},
     };
     CHECK(look, rows);
-}
-
-TEST(a_read_gives_the_alert_or_null)
-{
-    struct buf none = BUF_INIT(1), json = BUF_INIT(1000);
-    struct opsgenie_verdict verdict;
-    struct http_reply reply = {.status = 200, .body = slice_of(ALERT("open", "false")), .headers = &none};
-    opsgenie_judge_read(&reply, &json, &verdict);
-    assert_int_equal(verdict.kind, OPSGENIE_DONE);
-    assert_string_equal(json.data, "{\"status\":\"open\",\"acknowledged\":false}");
-    buf_reset(&json);
-    reply = (struct http_reply){.status = 404, .body = slice_of(SAYS("Alert not found")), .headers = &none};
-    opsgenie_judge_read(&reply, &json, &verdict);
-    assert_int_equal(verdict.kind, OPSGENIE_DONE);
-    assert_string_equal(json.data, "null");
-    reply.body = slice_of("nginx");
-    opsgenie_judge_read(&reply, &json, &verdict);
-    assert_int_equal(verdict.kind, OPSGENIE_LATER);
-    buf_clear(&json);
-}
-
-/* ---- opening ------------------------------------------------------------------------------------------ */
-
-static void open_with(const char *key, const char *region, const char *api, const char *words)
-{
-    uv_loop_t loop;
-    uv_loop_init(&loop);
-    struct settings *settings = settings_new(adapter_opsgenie.options);
-    settings_set_text(settings, "key", slice_of(key));
-    if (region)
-        settings_set_text(settings, "region", slice_of(region));
-    if (api)
-        settings_set_text(settings, "api", slice_of(api));
-    struct connection connection = {.name = "alerts", .settings = settings, .loop = &loop};
-    struct err err = ERR_INIT;
-    if (adapter_opsgenie.open(&connection, &err)) {
-        const struct opsgenie *opsgenie = connection.state;
-        assert_string_equal(opsgenie->base, words);
-        assert_string_equal(opsgenie->authorization, "Authorization: GenieKey 0123-abcd");
-        adapter_opsgenie.close(&connection);
-    } else {
-        assert_non_null(strstr(err.text, words));
-        assert_null(strstr(err.text, "0123"));
-    }
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
-    settings_free(settings);
-}
-
-TEST(a_connection_opens_only_where_its_key_is_safe)
-{
-    open_with("0123-abcd", NULL, NULL, "https://api.opsgenie.com");
-    open_with(" 0123-abcd\r\n", "eu", NULL, "https://api.eu.opsgenie.com");
-    open_with("0123-abcd\n", NULL, "http://127.0.0.1:8282/", "http://127.0.0.1:8282");
-    open_with("0123-abcd", NULL, "http://api.opsgenie.com", "plain http://");
-    open_with("0123-abcd", "us", "https://api.opsgenie.com", "leave one out");
-    open_with("0123\r\nX-Evil: 1", NULL, NULL, "white space");
-    open_with(" \n", NULL, NULL, "`key` is empty");
 }
