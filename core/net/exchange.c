@@ -37,6 +37,19 @@ static size_t on_body(char *data, size_t one, size_t size, void *context)
     return 0; /* ends the transfer */
 }
 
+/* Names are looked up by now: this is the one place that sees where it really goes. */
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct exchange *exchange = context;
+    (void)purpose;
+    bool is_judged = exchange->reach != HTTP_ANYWHERE && address->family != AF_UNIX;
+    if (is_judged && address_is_public(&address->addr) != (exchange->reach == HTTP_PUBLIC)) {
+        address_text(&address->addr, exchange->out_of_reach);
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static const char *words_for(const struct exchange *exchange, CURLcode code, bool sent, struct buf *words)
 {
     switch (code) {
@@ -54,7 +67,11 @@ static const char *words_for(const struct exchange *exchange, CURLcode code, boo
         buf_addf(words, "the certificate of the far side is not trusted: %s", exchange->reason);
         break;
     default:
-        if (exchange->is_too_large)
+        if (code == CURLE_COULDNT_CONNECT && exchange->out_of_reach[0])
+            buf_addf(words, "its address is %s, which is %s; this connection may not reach it", exchange->out_of_reach,
+                     exchange->reach == HTTP_PUBLIC ? "no public one"
+                                                    : "a public one, and plain http:// is for others");
+        else if (exchange->is_too_large)
             buf_addf(words, "the answer is larger than %zu bytes", exchange->reply.limit);
         else
             buf_add_text(words, exchange->reason[0] ? exchange->reason : curl_easy_strerror(code));
@@ -130,6 +147,8 @@ static void set_request(struct exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
     if (exchange->body_size || strcmp(exchange->method, "POST") == 0 || strcmp(exchange->method, "PUT") == 0) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body_size);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, exchange->body);

@@ -2,6 +2,7 @@
 #ifndef HEADGATE_NET_EXCHANGE_H
 #define HEADGATE_NET_EXCHANGE_H
 
+#include "core/net/address.h"
 #include "core/net/http.h"
 
 #include <curl/curl.h>
@@ -15,11 +16,13 @@ struct exchange {
     size_t body_size;
     long timeout_ms;
     bool is_idempotent;
-    bool was_repeated;  /* by us, on a fresh connection */
-    bool is_too_large;  /* the answer */
-    struct buf headers; /* of the answer */
-    struct buf reply;   /* body of the answer */
-    char *refusal;      /* why it cannot be sent at all; NULL: it can */
+    bool was_repeated; /* by us, on a fresh connection */
+    bool is_too_large; /* the answer */
+    enum http_reach reach;
+    char out_of_reach[ADDRESS_TEXT_MAX]; /* an address that was not connected to; "": none */
+    struct buf headers;                  /* of the answer */
+    struct buf reply;                    /* body of the answer */
+    char *refusal;                       /* why it cannot be sent at all; NULL: it can */
     char reason[CURL_ERROR_SIZE];
     void (*done)(const struct http_reply *reply, void *context);
     void *context; /* of `done` */

@@ -41,7 +41,8 @@ struct http {
     unsigned running;           /* how many are under way */
     unsigned most;              /* may be under way at once */
     long connect_timeout_ms;
-    char *ca_file, *socket; /* NULL: none */
+    char *ca_file, *cert_file, *key_file, *socket; /* NULL: none */
+    enum http_reach reach;
     bool is_closed;
 };
 
@@ -206,9 +207,12 @@ struct http *http_open(uv_loop_t *loop, const struct http_options *options, stru
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_libcurl);
-    if (options->ca_file && access(options->ca_file, R_OK) != 0) {
-        err_set(err, "certificates %s: %s", options->ca_file, strerror(errno));
-        return NULL;
+    const char *const files[] = {options->ca_file, options->cert_file, options->key_file};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (files[i] && access(files[i], R_OK) != 0) {
+            err_set(err, "certificates %s: %s", files[i], strerror(errno));
+            return NULL;
+        }
     }
     struct http *http = mem_zero(sizeof *http);
     http->loop = loop;
@@ -218,7 +222,10 @@ struct http *http_open(uv_loop_t *loop, const struct http_options *options, stru
     http->most = options->connections ? options->connections : 5;
     http->connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : 10000;
     http->ca_file = mem_text(options->ca_file);
+    http->cert_file = mem_text(options->cert_file);
+    http->key_file = mem_text(options->key_file);
     http->socket = mem_text(options->socket);
+    http->reach = options->reach;
     TAILQ_INIT(&http->waiting);
     TAILQ_INIT(&http->under_way);
     uv_timer_init(loop, &http->timer);
@@ -258,6 +265,8 @@ void http_close(struct http *http)
     while (!LIST_EMPTY(&http->watches))
         unwatch(LIST_FIRST(&http->watches));
     free(http->ca_file);
+    free(http->cert_file);
+    free(http->key_file);
     free(http->socket);
     uv_close((uv_handle_t *)&http->timer, on_handle_closed);
     uv_close((uv_handle_t *)&http->soon, on_handle_closed);
@@ -282,6 +291,10 @@ static void set_safety(const struct http *http, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, (void *)(uintptr_t)http);
     if (http->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
+    if (http->cert_file)
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, http->cert_file);
+    if (http->key_file)
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, http->key_file);
     if (http->socket)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, http->socket);
 }
@@ -290,6 +303,7 @@ void http_send(struct http *http, const struct http_request *request,
                void (*done)(const struct http_reply *reply, void *context), void *context)
 {
     struct exchange *exchange = exchange_new(request, done, context);
+    exchange->reach = http->reach;
     set_safety(http, exchange->easy);
     TAILQ_INSERT_TAIL(&http->waiting, exchange, link);
     uv_timer_start(&http->soon, on_soon, 0, 0);

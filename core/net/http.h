@@ -14,11 +14,21 @@
 struct http;       /* one for each connection of an adapter */
 struct http_reply; /* lent to the callback */
 
+/* Where requests may go: judged by the address that is really connected to, after its name was looked up. */
+enum http_reach {
+    HTTP_ANYWHERE,
+    HTTP_PUBLIC,  /* no loopback, private, link-local, ... addresses (see address.h) */
+    HTTP_PRIVATE, /* only these: for plain http:// inside of a house */
+};
+
 struct http_options {
     unsigned connections;    /* at most so many at once; more wait their turn; 0: 5 */
     long connect_timeout_ms; /* 0: 10 s */
     const char *ca_file;     /* NULL: the system's */
-    const char *socket;      /* path of a Unix socket to connect to, whatever the URL's host; or NULL */
+    const char *cert_file;   /* PEM: our own certificate, where the far side wants one; NULL: none */
+    const char *key_file;    /* PEM: its key; NULL: it is in cert_file */
+    enum http_reach reach;
+    const char *socket; /* path of a Unix socket to connect to, whatever the URL's host; or NULL */
 };
 
 struct http_request {
@@ -52,5 +62,8 @@ struct slice http_header(const struct http_reply *reply, const char *name);
 bool http_escape(struct buf *out, struct slice text);
 /* May a base URL be used: https, or http to this very machine; no user, query or fragment in it. */
 bool http_check_base(const char *url, struct err *err);
+/* The same for a base with a stated reach: plain http is for HTTP_PRIVATE, and an address that is written in the URL
+ * must be within reach. */
+bool http_check_reach(const char *url, enum http_reach reach, struct err *err);
 
 #endif

@@ -403,3 +403,26 @@ TEST(plain_http_is_for_this_machine_only)
         assert_true(rows[i].is_good == (err.text[0] == '\0'));
     }
 }
+
+TEST(an_address_out_of_reach_is_not_connected_to_whatever_its_name)
+{
+    static const char *const names[] = {"127.0.0.1", "localhost", "2130706433"};
+    begin_with(say_hello, &(struct http_options){.reach = HTTP_PUBLIC}, &(struct server_options){.host = "127.0.0.1"});
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char where[200];
+        snprintf(where, sizeof where, "http://%s:%d/", names[i], server_port(server));
+        struct told told = ask(&(struct http_request){.method = "GET", .url = where, .is_idempotent = true});
+        assert_int_equal(told.status, 0);
+        assert_false(told.sent);
+        if (!strstr(told.failure, "which is no public one"))
+            fail_msg("%s", told.failure);
+        forget(&told);
+    }
+    assert_int_equal(calls, 0);
+    end();
+    begin_with(say_hello, &(struct http_options){.reach = HTTP_PRIVATE}, &(struct server_options){.host = "127.0.0.1"});
+    struct told told = get();
+    assert_int_equal(told.status, 200);
+    forget(&told);
+    end();
+}
