@@ -4,11 +4,13 @@
 #include "core/adapter.h"
 
 extern const struct adapter adapter_amqp;
+extern const struct adapter adapter_http;
 extern const struct adapter adapter_opsgenie;
 extern const struct adapter adapter_smtp;
 extern const struct adapter adapter_timer;
 
-const struct adapter *const adapters[] = {&adapter_amqp, &adapter_opsgenie, &adapter_smtp, &adapter_timer, NULL};
+const struct adapter *const adapters[] = {&adapter_amqp, &adapter_http,  &adapter_opsgenie,
+                                          &adapter_smtp, &adapter_timer, NULL};
 
 const struct adapter *adapter_find(struct slice name)
 {

@@ -46,6 +46,8 @@ struct connection {
     const struct adapter *adapter;
     const struct settings *settings; /* checked against adapter->options */
     uv_loop_t *loop;
+    const struct verb *verbs;  /* NULL: the adapter's; `open` may put others of the same names here, where the
+                                  configuration decides what is idempotent */
     struct webhooks *webhooks; /* the node's listener (core/net/webhooks.h); NULL: headgate.yaml has none */
     void *state;               /* the adapter's own, from open to close */
     bool is_open;              /* core's: between open and close */
@@ -259,6 +261,7 @@ struct adapter {
     void (*ask)(struct connection *connection, struct question *question);
     void (*examine)(struct connection *connection, struct source *source /* or NULL */,
                     struct examination *examination);
+    const char *manual; /* what the tables cannot say, printed behind them by `headgate adapters NAME`; NULL: nothing */
     const struct simulator *simulator; /* NULL: none */
 };
 

@@ -80,6 +80,8 @@ static void print_adapter(const struct adapter *adapter)
         snprintf(title, sizeof title, "%s { ... }   reads: %s", query->name, query->summary);
         print_options(title, query->fields);
     }
+    if (adapter->manual)
+        fputs(adapter->manual, stdout);
 }
 
 int cli_adapters(int argc, char **argv)

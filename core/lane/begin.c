@@ -16,9 +16,10 @@
 
 /* ---- loading -------------------------------------------------------------------------------- */
 
-static const struct verb *find_verb(const struct adapter *adapter, struct slice name)
+static const struct verb *find_verb(const struct connection *connection, struct slice name)
 {
-    for (const struct verb *verb = adapter->verbs; verb && verb->name; verb++)
+    const struct verb *verbs = connection->verbs ? connection->verbs : connection->adapter->verbs;
+    for (const struct verb *verb = verbs; verb && verb->name; verb++)
         if (slice_is(name, verb->name))
             return verb;
     return NULL;
@@ -57,7 +58,7 @@ bool work_load(struct work *work, const char **why)
         else if (slice_is(field.name, "flow"))
             copy_text(work->flow, sizeof work->flow, field.value);
         else if (slice_is(field.name, "verb"))
-            work->delivery.verb = find_verb(lane->connection->adapter, field.value);
+            work->delivery.verb = find_verb(lane->connection, field.value);
         else if (slice_is(field.name, "campaign"))
             work->campaign = field.value;
         else if (slice_is(field.name, "next"))

@@ -75,6 +75,26 @@ const char *request_query(const struct request *request, const char *name)
     return find_value(request, 'q', name);
 }
 
+static void each_value(const struct request *request, char kind, request_pair *each, void *context)
+{
+    for (size_t at = 0; at < request->values.size;) {
+        const char *name = request->values.data + at + 1, *value = name + strlen(name) + 1;
+        if (request->values.data[at] == kind)
+            each(context, name, value);
+        at += 1 + strlen(name) + 1 + strlen(value) + 1;
+    }
+}
+
+void request_each_header(const struct request *request, request_pair *each, void *context)
+{
+    each_value(request, 'h', each, context);
+}
+
+void request_each_query(const struct request *request, request_pair *each, void *context)
+{
+    each_value(request, 'q', each, context);
+}
+
 struct slice request_body(const struct request *request)
 {
     return buf_slice(&request->body);

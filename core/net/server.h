@@ -37,6 +37,10 @@ const char *request_path(const struct request *request);                     /* 
 const char *request_raw_path(const struct request *request);                 /* as it was sent, without the query */
 const char *request_header(const struct request *request, const char *name); /* any case; NULL: none */
 const char *request_query(const struct request *request, const char *name);  /* decoded; NULL: none */
+/* Calls for each header, or for each pair of the query, in the order they came. */
+typedef void request_pair(void *context, const char *name, const char *value);
+void request_each_header(const struct request *request, request_pair *each, void *context);
+void request_each_query(const struct request *request, request_pair *each, void *context);
 struct slice request_body(const struct request *request);
 unsigned request_peer_uid(const struct request *request); /* of a Unix socket's peer; (unsigned)-1 on TCP */
 

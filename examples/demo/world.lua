@@ -100,7 +100,7 @@ end
 function world.start_sandbox()
   local path = world.folder .. "/sandbox.json"
   local pid = start("sandbox", { world.build .. "/headgate", "sandbox", "--opsgenie-port", "0", "--mailbox-smtp-port",
-    "0", "--mailbox-port", "0", "--opsgenie-delay", "50ms", "--ready-file", path })
+    "0", "--mailbox-port", "0", "--http-port", "0", "--opsgenie-delay", "50ms", "--ready-file", path })
   await("sandbox", pid, 10, function() return read_file(path) ~= nil end)
   world.places = json.decode(read_file(path))
 end

@@ -119,11 +119,12 @@ end
 function World:start_sandbox(arguments)
   local ready = self.folder .. "/sandbox.json"
   local argv = { headgate, "sandbox", "--ready-file", ready, "--opsgenie-port", "0", "--mailbox-port", "0",
-    "--mailbox-smtp-port", "0", "--opsgenie-delay", "1ms", table.unpack(arguments or {}) }
+    "--mailbox-smtp-port", "0", "--http-port", "0", "--opsgenie-delay", "1ms", table.unpack(arguments or {}) }
   self.sandbox = process.start("the sandbox", argv, { log = self.folder .. "/sandbox.log" })
   local text = process.wait("the sandbox", 10, function() return process.read(ready) end)
   local places = cjson.decode(text)
   self.opsgenie, self.mailbox, self.smtp = places.opsgenie_api, places.mailbox_pages, places.mailbox_smtp
+  self.http = places.http
 end
 
 --- JSON is YAML, so the configuration needs no writer of its own.
@@ -368,6 +369,10 @@ end
 function World:mail_fault(fault) http("POST", self.mailbox .. "/sandbox/mailbox/faults", fault) end
 function World:mail_heals() http("DELETE", self.mailbox .. "/sandbox/mailbox/faults") end
 function World:mailbox_summary() return http("GET", self.mailbox .. "/sandbox/mailbox/summary") end
+
+function World:http_requests() return http("GET", self.http .. "/sandbox/http/requests") end
+function World:http_fault(fault) http("POST", self.http .. "/sandbox/http/faults", fault) end
+function World:http_heals() http("DELETE", self.http .. "/sandbox/http/faults") end
 
 --- Mails for each address: { ["ada@example.net"] = { mails = 1, repeats = 0 } }.
 function World:recipients() return http("GET", self.mailbox .. "/sandbox/mailbox/recipients") end
