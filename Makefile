@@ -24,11 +24,11 @@ MAIN    := core/cli/main.c
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN),$(SOURCES))) $(BUILD)/scripts.o
 SCRIPTS := $(sort $(filter-out %/types.lua,$(wildcard scripts/headgate/*.lua)))
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
-TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+TOOLS   := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c)) $(BUILD)/tools/faulty.so
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all setup demo test bench fuzz fuzzers lint format asan tsan install help clean tools units
+.PHONY: all setup demo test torture bench fuzz fuzzers lint format asan tsan install help clean tools units
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -45,6 +45,9 @@ test: all tools units ## run every test; ends with "N passed, N failed"
 
 bench: all tools $(BENCHES) ## measure, each figure beside its yardstick
 	@BUILD=$(BUILD) tests/bench/run
+
+torture: all tools ## kill it, starve it, cut it off, a hundred times over; prints the table (twenty minutes)
+	@BUILD=$(BUILD) tests/torture
 
 fuzz: ## feed anything to what reads from outside, a minute each (FUZZ_SECONDS=N)
 	@$(MAKE) --no-print-directory fuzzers BUILD=build/fuzz CC=clang OPTIMISE=-O1 \
@@ -90,6 +93,12 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo "link  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# Preloaded into a daemon under test, so no sanitizer is linked into it.
+$(BUILD)/tools/faulty.so: tests/preload/faulty.c | setup
+	@mkdir -p $(@D)
+	@echo "link  $@"
+	@$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -fPIC -shared -o $@ $< -ldl
 
 $(BUILD)/tools/%: $(BUILD)/tests/tools/%.o
 	@mkdir -p $(@D)

@@ -50,6 +50,29 @@ end
 function Broker:stop() process.run { script, "stop", self.folder } end
 function Broker:kill() process.run { script, "kill", self.folder } end
 
+--- rabbitmqctl on this node; what it printed.
+function Broker:ctl(...)
+  local output, complaint, code = process.run { script, "ctl", self.folder, ... }
+  assert(code == 0, output .. complaint)
+  return output
+end
+
+local function signal(self, name)
+  local id
+  for each in process.read(self.folder .. "/env"):gmatch "BROKER_PID=(%d+)" do id = each end
+  assert(os.execute(("kill -s %s %s"):format(name, id)))
+end
+
+function Broker:freeze() signal(self, "STOP") end
+function Broker:thaw() signal(self, "CONT") end
+
+--- Closes the connections of those clients that call themselves `product`.
+function Broker:cut(product)
+  for line in self:ctl("-q", "list_connections", "pid", "client_properties"):gmatch "[^\n]+" do
+    if line:find(product, 1, true) then self:ctl("close_connection", line:match "^(%S+)", "cut by the test") end
+  end
+end
+
 function Broker:restart()
   local output, complaint, code = process.run { script, "restart", self.folder }
   assert(code == 0, output .. complaint)

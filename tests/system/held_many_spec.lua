@@ -83,7 +83,9 @@ describe("held events in numbers", function()
     local view = world:ask("held", "progress", "--json")
     assert.is_true(view.was_stopped)
     assert.equal(flow.finished, view.done)
-    kit.wait("the command to end", 5, function() return (kit.read(world.folder .. "/out") or ""):find "stopped after" end)
+    kit.wait("the command to end", 5, function()
+      return (kit.read(world.folder .. "/out") or ""):find "stopped after"
+    end)
   end)
 
   it("run under the release that held them when that is asked for", function()
