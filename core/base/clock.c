@@ -18,6 +18,32 @@ int64_t clock_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t clock_wait_ms(void)
+{
+    static _Atomic int64_t began_ms; /* the wall clock when the monotonic one was 0 */
+    int64_t mono_ms = clock_mono_ns() / 1000000, set = atomic_load_explicit(&frozen_ms, memory_order_relaxed);
+    if (set)
+        return set;
+    int64_t began = atomic_load_explicit(&began_ms, memory_order_relaxed);
+    if (!began) {
+        int64_t none = 0;
+        began = clock_now_ms() - mono_ms;
+        if (!atomic_compare_exchange_strong(&began_ms, &none, began))
+            began = none; /* another thread was first */
+    }
+    return began + mono_ms;
+}
+
+int64_t clock_moment_of(int64_t wait_ms)
+{
+    return wait_ms - clock_wait_ms() + clock_now_ms();
+}
+
+int64_t clock_wait_of(int64_t moment_ms)
+{
+    return moment_ms - clock_now_ms() + clock_wait_ms();
+}
+
 int64_t clock_mono_ns(void)
 {
     struct timespec now;

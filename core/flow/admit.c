@@ -276,7 +276,7 @@ void admit_arrival(struct flow *flow, struct arrival *arrival, struct slice row)
     if (!make_run(job))
         return;
     if (line_get(flow, job->run->key)) { /* a release that finds another key in it: one of that key runs */
-        arrival->entry.due_ms = clock_now_ms() + 20;
+        arrival->entry.due_ms = clock_wait_ms() + 20;
         window_delay(&flow->inbox, &arrival->entry);
         job_free(job);
         return;

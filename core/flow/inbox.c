@@ -37,9 +37,16 @@ static struct arrival *add_to_window(struct flow *flow, uint64_t number, const s
     arrival->entry.due_ms = row->due_ms;
     arrival->entry.asked_ms = row->received_ms;
     arrival->entry.key = (struct slice){mem_copy(row->key), row->key.size};
-    window_add(&flow->inbox, &arrival->entry, clock_now_ms());
+    window_add(&flow->inbox, &arrival->entry, clock_wait_ms());
     flow->inbox_read = number + 1;
     return arrival;
+}
+
+/* No row waits longer than that: more is left of a clock that was set back. */
+static int64_t due_of(int64_t moment_ms)
+{
+    int64_t due_ms = clock_wait_of(moment_ms), most_ms = clock_wait_ms() + AGAIN_MOST_MS;
+    return due_ms < most_ms ? due_ms : most_ms;
 }
 
 static bool read_row(void *context, struct slice key, struct slice bytes)
@@ -48,7 +55,7 @@ static bool read_row(void *context, struct slice key, struct slice bytes)
     struct inbox_row row = {.key = record_get(bytes, "key"),
                             .received_ms = record_get_integer(bytes, "received_ms", 0),
                             .attempts = (unsigned)record_get_integer(bytes, "attempts", 0),
-                            .due_ms = record_get_integer(bytes, "due_ms", 0)};
+                            .due_ms = due_of(record_get_integer(bytes, "due_ms", 0))};
     add_to_window(flow, store_key_number(key), &row)->is_on_disk = true;
     return flow->inbox.count < INBOX_WINDOW;
 }
@@ -91,7 +98,7 @@ static void put_row(struct flow *flow, struct change *change, uint64_t number, c
     struct store_key key = key_of(flow, number);
     record_add_integer(&bytes, "received_ms", row->received_ms);
     record_add_integer(&bytes, "attempts", row->attempts);
-    record_add_integer(&bytes, "due_ms", row->due_ms);
+    record_add_integer(&bytes, "due_ms", row->due_ms ? clock_moment_of(row->due_ms) : 0);
     if (row->began_ms)
         record_add_integer(&bytes, "began_ms", row->began_ms);
     record_add_text(&bytes, "id", row->id);
@@ -133,7 +140,7 @@ void inbox_remove(struct arrival *arrival, struct change *change)
 
 void inbox_gone(struct arrival *arrival)
 {
-    window_remove(&arrival->flow->inbox, &arrival->entry, clock_now_ms());
+    window_remove(&arrival->flow->inbox, &arrival->entry, clock_wait_ms());
     free((char *)arrival->entry.key.data);
     free(arrival);
 }
@@ -145,7 +152,7 @@ static void look_again(uv_timer_t *timer)
 
 void inbox_work(struct flow *flow)
 {
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = clock_wait_ms();
     struct entry *entry;
     fill(flow);
     while ((entry = window_take(&flow->inbox, now_ms))) {

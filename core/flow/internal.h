@@ -10,8 +10,9 @@
 #include "core/lane/lane.h"
 #include "core/lane/window.h"
 
-#define INBOX_WINDOW 2000 /* events of the inbox in memory */
-#define TRAIL_ITEMS 5     /* kept for each key and flow */
+#define INBOX_WINDOW 2000   /* events of the inbox in memory */
+#define AGAIN_MOST_MS 60000 /* until a run is tried again */
+#define TRAIL_ITEMS 5       /* kept for each key and flow */
 #define TRAIL_BYTES 16384
 #define TRAIL_KEPT_MS ((int64_t)30 * 86400000)
 #define RATE_SECONDS 10
@@ -138,7 +139,7 @@ struct inbox_row {
     struct slice release; /* hash of the release that it must run under; empty: the live one */
     int64_t received_ms;
     unsigned attempts; /* made before */
-    int64_t due_ms;    /* not before */
+    int64_t due_ms;    /* not before, on the clock for waits; 0: now */
     int64_t began_ms;  /* now() of its runs: when the first of them began; 0: none did */
 };
 struct arrival *inbox_add(struct flow *flow, struct change *change, const struct inbox_row *row);

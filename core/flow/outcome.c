@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #define AGAIN_LEAST_MS 500
-#define AGAIN_MOST_MS 60000
 #define HELD_ROW_MAX ((size_t)256 << 20)
 
 const char *const flow_counter_names[FLOW_COUNTERS] = {"received", "finished",  "repeat", "dropped",
@@ -299,7 +298,7 @@ void outcome_to_inbox(struct job *job, const char *why)
         .received_ms = is_again ? job->arrival->entry.asked_ms : job->event->received_ms,
         .attempts = attempts,
         .began_ms = attempts ? job->run->began_ms : 0,
-        .due_ms = attempts ? clock_now_ms() + backoff_ms(attempts, AGAIN_LEAST_MS, AGAIN_MOST_MS) : 0,
+        .due_ms = attempts ? clock_wait_ms() + backoff_ms(attempts, AGAIN_LEAST_MS, AGAIN_MOST_MS) : 0,
     };
     struct change *change = change_new(on_in_inbox, job);
     job->is_ended = true;

@@ -38,10 +38,12 @@ static void read_attempts(struct work *work, struct slice key)
     if (!store_get(work->lane->store, TABLE_ATTEMPTS, key, &row))
         return;
     work->attempts = (unsigned)record_get_integer(row, "count", 0);
-    work->entry.due_ms = record_get_integer(row, "due_ms", 0);
+    work->marked_ms = record_get_integer(row, "at", 0);
+    /* Counted from when it was written, should the clock have been set back since. */
+    int64_t due_ms = record_get_integer(row, "due_ms", 0), now_ms = clock_now_ms();
+    work->entry.due_ms = clock_wait_of(work->marked_ms > now_ms ? due_ms - work->marked_ms + now_ms : due_ms);
     work->entry.is_retried = work->attempts > 0;
     work->is_marked = slice_is(record_get(row, "state"), "sending");
-    work->marked_ms = record_get_integer(row, "at", 0);
     work->has_attempts = true;
 }
 
@@ -56,7 +58,7 @@ static void take(struct backlog *backlog, struct slice key, struct slice row, st
     if (size)
         memcpy(work->key, effect_key.data, size);
     read_attempts(work, key);
-    window_add(&backlog->window, &work->entry, clock_now_ms());
+    window_add(&backlog->window, &work->entry, clock_wait_ms());
 }
 
 /* No more of its key may stand behind it. */
@@ -195,7 +197,7 @@ bool backlog_fill(struct backlog *backlog)
 {
     bool has_new = backlog->read_number < backlog->end_number;
     size_t room = room_of(backlog);
-    if ((!has_new && !backlog->wanted) || (room < CHUNK && window_has_ready(&backlog->window, clock_now_ms())))
+    if ((!has_new && !backlog->wanted) || (room < CHUNK && window_has_ready(&backlog->window, clock_wait_ms())))
         return false;
     if (backlog->wanted && room)
         look_at_passed(backlog);
@@ -224,7 +226,7 @@ void backlog_remove(struct work *work)
 {
     struct backlog *backlog = &work->lane->backlogs[priority_of(work->entry.number)];
     struct rest *rest = work->entry.behind ? NULL : map_get(&backlog->rests, work->entry.key);
-    window_remove(&backlog->window, &work->entry, clock_now_ms());
+    window_remove(&backlog->window, &work->entry, clock_wait_ms());
     if (rest)
         want(backlog, rest);
     free(work);

@@ -164,7 +164,7 @@ static void gather(struct call *call, size_t most)
     struct window *window = &call->lane->backlogs[priority_of(work_of(call->deliveries[0])->entry.number)].window;
     struct entry *aside[LOOKED_AT_MOST], *entry;
     size_t aside_count = 0;
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = clock_wait_ms();
     while (call->count < most && aside_count < LOOKED_AT_MOST && (entry = window_take(window, now_ms))) {
         struct work *work = (struct work *)entry;
         if (may_join(call, work)) {
@@ -198,7 +198,7 @@ static void on_marked(void *context)
 {
     struct call *call = context;
     struct lane *lane = call->lane;
-    if (!lane->is_stopped && lane->pace.paused_until_ms <= clock_now_ms()) {
+    if (!lane->is_stopped && lane->pace.paused_until_ms <= clock_wait_ms()) {
         give(call);
         return;
     }

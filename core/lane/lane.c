@@ -67,7 +67,7 @@ static void look_again_at(struct lane *lane, int64_t at_ms, int64_t now_ms)
 
 static void lane_work(struct lane *lane)
 {
-    int64_t now_ms = clock_now_ms(), again_ms = INT64_MAX;
+    int64_t now_ms = clock_wait_ms(), again_ms = INT64_MAX;
     bool has_more = fill(lane);
     while (lane->calls < pace_most_calls(lane)) {
         int64_t until_ms = pace_blocked_until(lane, now_ms);

@@ -52,11 +52,11 @@ void pace_open(struct lane *lane)
         struct rate *rate = &pace->rates[pace->rate_count++];
         rate_init(rate, &lane->options.rates[i]);
         if (has_row)
-            rate_load(rate, record_get(row, field_of(rate, name)), clock_now_ms());
+            rate_load(rate, record_get(row, field_of(rate, name)), clock_wait_ms());
     }
     if (has_row) {
         pace->far_left = record_get_integer(row, "far_left", 0);
-        pace->far_reset_ms = record_get_integer(row, "far_reset_ms", 0);
+        pace->far_reset_ms = clock_wait_of(record_get_integer(row, "far_reset_ms", 0));
     }
     pace->trust = lane->options.concurrency;
 }
@@ -111,7 +111,7 @@ unsigned pace_most_calls(const struct lane *lane)
 void pace_use(struct lane *lane)
 {
     struct pace *pace = &lane->pace;
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = clock_wait_ms();
     for (size_t i = 0; i < pace->rate_count; i++) {
         rate_use(&pace->rates[i], now_ms);
         pace->is_dirty = pace->is_dirty || rate_is_rolling(&pace->rates[i]);
@@ -131,7 +131,7 @@ void connection_allows(struct connection *connection, int64_t calls, int64_t res
     struct pace *pace = &lane->pace;
     int64_t others = lane->calls ? lane->calls - 1 : 0;
     pace->far_left = calls - others;
-    pace->far_reset_ms = reset_ms ? reset_ms : clock_now_ms() + TRY_AGAIN_MS;
+    pace->far_reset_ms = reset_ms ? clock_wait_of(reset_ms) : clock_wait_ms() + TRY_AGAIN_MS;
     pace->is_dirty = true;
     lane->is_woken = true;
 }
@@ -158,7 +158,7 @@ static void rest(struct lane *lane, const char *why)
 {
     struct pace *pace = &lane->pace;
     int64_t rest_ms = REST_LEAST_MS + backoff_ms(++pace->rests, REST_LEAST_MS, REST_MOST_MS);
-    pace->rest_until_ms = clock_now_ms() + rest_ms;
+    pace->rest_until_ms = clock_wait_ms() + rest_ms;
     if (pace->rests == 1)
         log_warning("lane %s: rests after %u failures in a row, then sends one probe at a time; the last: %s",
                     lane->connection->name, pace->failures, why);
@@ -187,7 +187,7 @@ void pace_note_failure(struct work *work, const char *text)
         return;
     work->call->has_failed = true;
     pace->failures++;
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = clock_wait_ms();
     bool probe_failed = pace->rests && pace->rest_until_ms <= now_ms;
     if (pace->paused_until_ms <= now_ms && (probe_failed || (!pace->rests && pace->failures >= BREAKER_FAILURES)))
         rest(lane, text);

@@ -96,7 +96,7 @@ void attempts_put(struct work *work, struct change *change, const char *state, c
     buf_reset(row);
     record_add_text(row, "state", slice_of(state));
     record_add_integer(row, "count", work->attempts);
-    record_add_integer(row, "due_ms", work->entry.due_ms);
+    record_add_integer(row, "due_ms", clock_moment_of(work->entry.due_ms));
     record_add_integer(row, "at", clock_now_ms());
     record_add_text(row, "text", slice_of(text));
     change_put(change, TABLE_ATTEMPTS, store_key_slice(&key), buf_slice(row));
@@ -212,7 +212,7 @@ void work_postpone(struct work *work, int64_t wait_ms, const char *text)
     struct change *change = change_new(on_postponed, work);
     work->attempts++;
     work->is_marked = false;
-    work->entry.due_ms = due_ms;
+    work->entry.due_ms = clock_wait_of(due_ms);
     attempts_put(work, change, "waiting", text);
     store_commit(work->lane->store, change);
 }

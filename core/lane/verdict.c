@@ -131,8 +131,8 @@ void connection_pause(struct connection *connection, int64_t pause_ms, const cha
 {
     FORMAT_TEXT(text);
     struct lane *lane = connection->lane;
-    int64_t until_ms = clock_now_ms() + pause_ms;
-    if (lane->pace.paused_until_ms <= clock_now_ms())
+    int64_t until_ms = clock_wait_ms() + pause_ms;
+    if (lane->pace.paused_until_ms <= clock_wait_ms())
         log_warning("connection %s: pauses for %lld s: %s", connection->name, (long long)(pause_ms + 999) / 1000, text);
     if (until_ms > lane->pace.paused_until_ms)
         lane->pace.paused_until_ms = until_ms;

@@ -10,7 +10,7 @@ static void look_at_pace(struct lane *lane, struct lane_view *view, int64_t now_
 {
     struct pace *pace = &lane->pace;
     view->breaker = pace_breaker(lane, now_ms);
-    view->breaker_until_ms = view->breaker == BREAKER_OPEN ? pace->rest_until_ms : 0;
+    view->breaker_until_ms = view->breaker == BREAKER_OPEN ? clock_moment_of(pace->rest_until_ms) : 0;
     view->failures = pace->failures;
     view->calls_most = pace_most_calls(lane);
     view->rate_count = pace->rate_count;
@@ -19,11 +19,12 @@ static void look_at_pace(struct lane *lane, struct lane_view *view, int64_t now_
         rate_limit_text(&pace->rates[i].limit, rate->text);
         rate->most = pace->rates[i].limit.most;
         rate->used = rate_used(&pace->rates[i], now_ms);
-        rate->free_ms = rate_free_ms(&pace->rates[i], now_ms);
+        int64_t free_ms = rate_free_ms(&pace->rates[i], now_ms);
+        rate->free_ms = free_ms ? clock_moment_of(free_ms) : 0;
     }
     if (pace->far_reset_ms > now_ms) {
         view->far_left = pace->far_left > 0 ? pace->far_left : 0;
-        view->far_reset_ms = pace->far_reset_ms;
+        view->far_reset_ms = clock_moment_of(pace->far_reset_ms);
     }
 }
 
@@ -47,7 +48,7 @@ const struct stats *lane_stats(const struct lane *lane)
 
 void lane_look(struct lane *lane, struct lane_view *view)
 {
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = clock_wait_ms();
     static const char *const states[] = {"idle", "up", "down"};
     const char *state = states[lane->state];
     *view = (struct lane_view){.connection = lane->connection->name,
@@ -62,7 +63,7 @@ void lane_look(struct lane *lane, struct lane_view *view)
     if (lane->is_refused)
         state = "refused";
     else if (lane->pace.paused_until_ms > now_ms)
-        state = "paused", view->until_ms = lane->pace.paused_until_ms;
+        state = "paused", view->until_ms = clock_moment_of(lane->pace.paused_until_ms);
     else if (view->breaker == BREAKER_OPEN)
         state = "resting", view->until_ms = view->breaker_until_ms;
     snprintf(view->state, sizeof view->state, "%s", state);
