@@ -42,13 +42,14 @@ function torture.begin(world)
   world:open(table.unpack(load.flows))
 end
 
---- Pours, lets `happen` do its worst, checks, prints the row.  `happen` says how often it did it.
-function torture.inflict(name, world, many, happen)
-  local stream = load.pour(world, many, { rate = 220 })
+--- Pours so many reports (220 a second, or `rate`), lets `happen` do its worst, checks, prints the row.  `happen` says
+--- how often it did it.
+function torture.inflict(name, world, many, happen, rate)
+  local stream = load.pour(world, many, { rate = rate or 220 })
   local times = happen(stream)
   local found = stream:check(90)
   io.stdout:write(row:format(name, times, #load.flows * many, found.asked, found.mails, found.repeats, found.unknown,
-    found.lost, found.twice, found.disorder, found.difference))
+    found.lost, found.twice, found.disorder, math.tointeger(found.difference)))
   io.stdout:flush()
   assert(found.lost + found.twice + found.disorder + found.difference == 0, found.first or "the books do not balance")
 end
