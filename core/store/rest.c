@@ -54,6 +54,12 @@ static void name_aside(const struct environment *env, char *aside)
     snprintf(aside, REST_PATH_MAX, "%s/store-aside-%s", env->folder, moment);
 }
 
+static bool exchange(const char *place, const char *old, unsigned how, struct err *err)
+{
+    return renameat2(AT_FDCWD, place, AT_FDCWD, old, how) == 0
+           || err_set(err, "%s cannot take the place of %s: %s", place, old, strerror(errno));
+}
+
 bool rest_exchange(const struct environment *env, char *aside, struct err *err)
 {
     char place[REST_PATH_MAX], old[REST_PATH_MAX], lock[REST_PATH_MAX + 20];
@@ -61,21 +67,17 @@ bool rest_exchange(const struct environment *env, char *aside, struct err *err)
     snprintf(place, sizeof place, "%s/store.new", env->folder);
     snprintf(old, sizeof old, "%s/store", env->folder);
     snprintf(lock, sizeof lock, "%s/lock.mdb", place); /* of the process that filled it */
-    if (unlink(lock) != 0 && errno != ENOENT)
-        return err_set(err, "%s: %s", lock, strerror(errno));
-    bool is_first = lstat(old, &about) != 0;
-    if (renameat2(AT_FDCWD, place, AT_FDCWD, old, is_first ? RENAME_NOREPLACE : RENAME_EXCHANGE) != 0)
-        return err_set(err, "%s cannot take the place of %s: %s", place, old, strerror(errno));
-    if (!sync_folder(env->folder, err))
-        return false;
     if (aside)
         aside[0] = '\0';
-    if (is_first)
-        return true;
+    if (unlink(lock) != 0 && errno != ENOENT)
+        return err_set(err, "%s: %s", lock, strerror(errno));
+    if (lstat(old, &about) != 0)
+        return exchange(place, old, RENAME_NOREPLACE, err) && sync_folder(env->folder, err);
     if (!aside)
-        return remove_place(place, err);
-    name_aside(env, aside);
-    return rename(place, aside) == 0 || err_set(err, "%s stays in %s: %s", old, place, strerror(errno));
+        return exchange(place, old, RENAME_EXCHANGE, err) && sync_folder(env->folder, err) && remove_place(place, err);
+    name_aside(env, aside); /* the old one is to be there at once: store.new is nobody's to keep */
+    return exchange(place, aside, RENAME_NOREPLACE, err) && exchange(aside, old, RENAME_EXCHANGE, err)
+           && sync_folder(env->folder, err);
 }
 
 static int64_t bytes_in(const char *place)

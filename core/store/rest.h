@@ -2,7 +2,7 @@
  *
  *      DATA/store.new   made, filled, synced
  *      DATA/store       exchanged with it in one step: before that the old one, after it the new one
- *      DATA/store-aside-TIME: where the old one is kept, or it is removed */
+ *      DATA/store-aside-TIME: where the old one is kept from that instant on, or it is removed */
 #ifndef HEADGATE_STORE_REST_H
 #define HEADGATE_STORE_REST_H
 
