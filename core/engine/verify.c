@@ -5,6 +5,8 @@
  *      receipts        an effect that was delivered or refused waits no more; one that is held is there
  *      held            numbers were given out; an effect knows its connection and has its row
  *      gates           their releases are there
+ *      timers          are found by name and by time
+ *      recipients      have their list, and parked effects their campaign
  *      lanes           count as many as are in the outbox
  *      books           of all flows and lanes balance
  */
@@ -164,6 +166,41 @@ static void check_gate(struct verifying *verifying, struct slice key, struct sli
              SLICE_ARG(live));
 }
 
+/* A timer is found by its time, and by its name. */
+static void check_timer_name(struct verifying *verifying, struct slice key, struct slice value)
+{
+    char room[LINE_MOST];
+    uint64_t due;
+    struct slice row;
+    struct store_key timer = STORE_KEY_INIT;
+    size_t flow_size = strlen(key.data) + 1;
+    memcpy(&due, value.data, 8);
+    if (key.size + 8 > STORE_KEY_MAX)
+        return;
+    store_key_add(&timer, (struct slice){key.data, flow_size});
+    store_key_add_number(&timer, le64toh(due));
+    store_key_add(&timer, (struct slice){key.data + flow_size, key.size - flow_size});
+    if (!picture_get(verifying->picture, TABLE_TIMERS, store_key_slice(&timer), &row))
+        find(verifying, "timer %s: it has a name, but is not among those that will be due",
+             name_of(verifying, key, room));
+}
+
+/* The row that a key begins with is there: a recipient's list, a parked effect's campaign. */
+static void check_whose(struct verifying *verifying, struct slice key, size_t size, enum table table, const char *whose)
+{
+    char room[LINE_MOST];
+    struct slice row;
+    if (!picture_get(verifying->picture, table, (struct slice){key.data, size}, &row))
+        find(verifying, "%s %s: its %s is not in the store", table_forms[verifying->table].name,
+             name_of(verifying, key, room), whose);
+}
+
+static size_t two_texts(struct slice key)
+{
+    size_t first = strlen(key.data) + 1;
+    return first + strlen(key.data + first);
+}
+
 static void check_row(struct verifying *verifying, struct slice key, struct slice value)
 {
     const struct table_form *form = &table_forms[verifying->table];
@@ -182,6 +219,9 @@ static void check_row(struct verifying *verifying, struct slice key, struct slic
     case TABLE_RECEIPTS: check_receipt(verifying, key, rest); break;
     case TABLE_HELD: check_held(verifying, key, rest); break;
     case TABLE_GATES: check_gate(verifying, key, rest); break;
+    case TABLE_TIMER_NAMES: check_timer_name(verifying, key, rest); break;
+    case TABLE_RECIPIENTS: check_whose(verifying, key, key.size - 8, TABLE_LISTS, "list"); break;
+    case TABLE_PARKED: check_whose(verifying, key, two_texts(key), TABLE_CAMPAIGNS, "campaign"); break;
     default: break;
     }
 }
@@ -195,10 +235,20 @@ static bool look_at(void *context, struct slice key, struct slice value)
     return !verifying->verified->is_incomplete;
 }
 
+static bool count_row(void *context, struct slice key, struct slice value)
+{
+    (void)key, (void)value;
+    ++*(int64_t *)context;
+    return true;
+}
+
 /* A lane opens by these counters, without reading its backlog. */
 static void check_waiting(struct verifying *verifying, const struct lane_book *lane)
 {
-    int64_t counted = 0;
+    int64_t counted = 0, rows = 0;
+    struct store_key prefix = STORE_KEY_INIT;
+    store_key_add_text(&prefix, lane->name);
+    picture_scan(verifying->picture, TABLE_OUTBOX, store_key_slice(&prefix), count_row, &rows);
     for (int i = 0; i < PRIORITIES; i++) {
         char name[STORE_KEY_MAX];
         struct slice value;
@@ -208,9 +258,9 @@ static void check_waiting(struct verifying *verifying, const struct lane_book *l
             memcpy(&bytes, value.data, 8);
         counted += (int64_t)le64toh(bytes);
     }
-    if (counted != lane->waiting)
-        find(verifying, "lane %s: %lld effects are in the outbox, its counters say %lld", lane->name,
-             (long long)lane->waiting, (long long)counted);
+    if (counted != rows)
+        find(verifying, "lane %s: %lld effects are in the outbox, its counters say %lld", lane->name, (long long)rows,
+             (long long)counted);
 }
 
 static void check_books(struct verifying *verifying)

@@ -314,7 +314,14 @@ function World:settle(seconds)
     return true
   end)
   self:balances(status)
+  self:verifies()
   return status
+end
+
+--- Every row of the store is what it should be, and fits to the others.
+function World:verifies()
+  local verified = self:ask("store", "verify", "--json")
+  assert(verified.finding_count == 0, table.concat(verified.findings, "\n"))
 end
 
 --- The books balance, now.

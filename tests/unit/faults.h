@@ -362,8 +362,8 @@ static void fail_each_call(enum fault_kind kind, const struct scenario *scenario
     int64_t began_ns = clock_mono_ns();
     if (!noted)
         noted = mmap(NULL, sizeof *noted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    test_folder(); /* made, and removed, by this process */
-    log_open(LOG_LEVEL_WARNING, LOG_STYLE_TEXT);
+    test_folder();                             /* made, and removed, by this process */
+    log_open(LOG_LEVEL_ERROR, LOG_STYLE_TEXT); /* each child warns of the same */
     kind_to_arm = kind;
     for (int other = 0; other < (kind == FAULT_MEMORY ? 1 : 2); other++) {
         fault.is_other = other;

@@ -161,7 +161,8 @@ TEST(a_run_for_which_its_world_has_no_memory_is_held_and_the_next_one_runs)
     config_open();
     kit_open();
     struct instance *instance = instance_of(MANIFEST, hungry);
-    open_flow(instance);
+    make_flow(instance);
+    kit.on_deliver = deliver;
     struct world *world = instance->world;
     size_t ceiling = world->options.memory_bytes, finished = 0, held = 0, more = 0;
     uint64_t token = 100;
