@@ -37,6 +37,7 @@
 struct adapter;
 struct lane;
 struct flow;
+struct limits;
 struct webhooks;
 
 /* One configured link to an outside system.  Made and freed by core. */
@@ -52,6 +53,7 @@ struct connection {
     void *state;               /* the adapter's own, from open to close */
     bool is_open;              /* core's: between open and close */
     struct lane *lane;         /* core's */
+    const struct limits *fuse; /* core's: how much is too much for it; NULL: nothing is */
 };
 
 enum connection_state { CONNECTION_IDLE, CONNECTION_UP, CONNECTION_DOWN };

@@ -87,7 +87,10 @@ static void change_gate(struct admin *admin, struct request *request, const char
         return;
     char *who = take_who(request);
     struct author author = {who, why};
-    engine_set_gate(admin->engine, name, strcmp(what, "on") == 0, &author, reply_done, request);
+    if (strcmp(what, "reset") == 0)
+        engine_reset(admin->engine, name, &author, reply_done, request);
+    else
+        engine_set_gate(admin->engine, name, strcmp(what, "on") == 0, &author, reply_done, request);
     free(who);
     free(why);
 }
@@ -137,7 +140,7 @@ static bool route_post(struct admin *admin, struct request *request, const char 
     else if (strcmp(path, "/v1/store/backup") == 0)
         change_store_backup(admin, request);
     else if (sscanf(path, "/v1/flows/%64[a-z0-9-]/%15[a-z]%n", name, what, &end) == 2 && !path[end]
-             && (strcmp(what, "on") == 0 || strcmp(what, "off") == 0))
+             && (strcmp(what, "on") == 0 || strcmp(what, "off") == 0 || strcmp(what, "reset") == 0))
         change_gate(admin, request, what, name);
     else if (sscanf(path, "/v1/held/all/%15[a-z]%n", what, &end) == 1 && !path[end])
         change_all_held(admin, request, what);

@@ -6,6 +6,7 @@
  *      GET  /metrics                        the numbers, for Prometheus
  *      GET  /v1/status                      flows, lanes, store, whether the books balance
  *      POST /v1/flows/NAME/on | off         {"why"}
+ *      POST /v1/flows/NAME/reset            {"why"}; of a tripped gate
  *      GET  /v1/releases?kind=&name=        what was released, newest first
  *      POST /v1/deploy                      {"kind", "name", "files": {path: text or {"base64"}}, "why"}
  *      GET  /v1/trace?key=                  what happened to a key

@@ -126,9 +126,14 @@ void answer_doctor(struct admin *admin, struct request *request)
     for (size_t i = 0; (flow = engine_flow_at(admin->engine, i)); i++) {
         char subject[NAME_MAX_BYTES + 16];
         snprintf(subject, sizeof subject, "flow %s", flow_name(flow));
+        const struct flow_trip *trip = flow_tripped(flow);
+        if (trip)
+            add_finding(visit, subject, "gate", false, trip->reason);
         add_finding(visit, subject, "release", flow_live(flow) != NULL,
-                    flow_live(flow) ? flow_is_on(flow) ? "loaded, gate on" : "loaded, gate off"
-                                    : "cannot be loaded, see the log");
+                    !flow_live(flow)   ? "cannot be loaded, see the log"
+                    : trip             ? "loaded, gate tripped"
+                    : flow_is_on(flow) ? "loaded, gate on"
+                                       : "loaded, gate off");
         flow_each_source(flow, examine_source, visit);
     }
     if (--visit->open == 0)

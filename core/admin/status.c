@@ -17,6 +17,13 @@ struct looking {
     uv_work_t work;
 };
 
+static json_t *trip_json(const struct flow_view *view)
+{
+    return view->trip ? json_pack("{s:I, s:o}", "at", (json_int_t)view->trip->at_ms, "reason",
+                                  json_of(slice_of(view->trip->reason)))
+                      : json_null();
+}
+
 static json_t *flow_json(struct flow *flow, const struct books *books)
 {
     struct flow_view view;
@@ -25,17 +32,20 @@ static json_t *flow_json(struct flow *flow, const struct books *books)
     const struct flow_book *book = books_flow(books, view.name);
     if (!book)
         book = &none;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:I, s:b, s:b, s:f, s:i, s:I, s:I, s:{s:I, s:I, s:I}, "
-                     "s:I, s:I, s:I, s:I}",
-                     "flow", view.name, "title", view.title, "owner", view.owner, "gate", view.is_on ? "on" : "off",
-                     "when_off", view.drops_when_off ? "drop" : "hold", "release", view.release, "source",
-                     json_of(slice_of(view.source_state)), "is_silent", view.is_silent, "last_event_at",
-                     (json_int_t)view.last_event_ms, "is_listening", view.is_listening, "is_refused", view.is_refused,
-                     "rate", view.rate, "under_way", (int)view.under_way, "received", (json_int_t)book->received,
-                     "finished", (json_int_t)book->finished, "skipped", "repeat", (json_int_t)book->repeat, "dropped",
-                     (json_int_t)book->dropped, "discarded", (json_int_t)book->discarded, "expired",
-                     (json_int_t)book->expired, "waiting", (json_int_t)book->waiting, "held", (json_int_t)book->held,
-                     "difference", (json_int_t)book->difference);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:o, s:b, s:I, s:b, s:b, s:f, s:i, s:I, s:I, s:{s:I, s:I, s:I}, "
+        "s:I, s:I, s:I, s:I}",
+        "flow", view.name, "title", view.title, "owner", view.owner, "gate",
+        view.trip    ? "tripped"
+        : view.is_on ? "on"
+                     : "off",
+        "tripped", trip_json(&view), "when_off", view.drops_when_off ? "drop" : "hold", "release", view.release,
+        "source", json_of(slice_of(view.source_state)), "is_silent", view.is_silent, "last_event_at",
+        (json_int_t)view.last_event_ms, "is_listening", view.is_listening, "is_refused", view.is_refused, "rate",
+        view.rate, "under_way", (int)view.under_way, "received", (json_int_t)book->received, "finished",
+        (json_int_t)book->finished, "skipped", "repeat", (json_int_t)book->repeat, "dropped", (json_int_t)book->dropped,
+        "discarded", (json_int_t)book->discarded, "expired", (json_int_t)book->expired, "waiting",
+        (json_int_t)book->waiting, "held", (json_int_t)book->held, "difference", (json_int_t)book->difference);
 }
 
 static json_t *lane_json(struct connection *connection, const struct books *books)
@@ -48,13 +58,13 @@ static json_t *lane_json(struct connection *connection, const struct books *book
     if (!book)
         book = &none;
     return json_pack(
-        "{s:s, s:s, s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connection", view.connection,
+        "{s:s, s:s, s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connection", view.connection,
         "adapter", view.adapter, "state", view.state, "text", json_of(slice_of(view.text)), "resumes_in_ms",
-        (json_int_t)(view.until_ms ? view.until_ms - now_ms : 0), "under_way", (int)view.under_way, "oldest_ms",
-        (json_int_t)(view.oldest_ms ? now_ms - view.oldest_ms : 0), "asked", (json_int_t)book->asked, "delivered",
-        (json_int_t)book->delivered, "refused", (json_int_t)book->refused, "superseded", (json_int_t)book->superseded,
-        "waiting", (json_int_t)book->waiting, "held", (json_int_t)book->held, "difference",
-        (json_int_t)book->difference);
+        (json_int_t)(view.until_ms ? view.until_ms - now_ms : 0), "under_way", (int)view.under_way, "parked",
+        (json_int_t)view.parked, "oldest_ms", (json_int_t)(view.oldest_ms ? now_ms - view.oldest_ms : 0), "asked",
+        (json_int_t)book->asked, "delivered", (json_int_t)book->delivered, "refused", (json_int_t)book->refused,
+        "superseded", (json_int_t)book->superseded, "waiting", (json_int_t)book->waiting, "held",
+        (json_int_t)book->held, "difference", (json_int_t)book->difference);
 }
 
 static json_t *store_json(struct engine *engine)

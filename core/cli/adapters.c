@@ -59,9 +59,10 @@ static json_t *adapter_json(const struct adapter *adapter)
     for (const struct query *query = adapter->queries; query && query->name; query++)
         json_array_append_new(queries, json_pack("{s:s, s:s, s:o}", "name", query->name, "summary", query->summary,
                                                  "fields", options_json(query->fields)));
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", adapter->name, "summary", adapter->summary,
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name", adapter->name, "summary", adapter->summary,
                      "options", options_json(adapter->options), "common_options", options_json(config_common_options),
-                     "source_options", options_json(adapter->source_options), "verbs", verbs, "queries", queries);
+                     "fuse_options", options_json(limits_fuse_options), "source_options",
+                     options_json(adapter->source_options), "verbs", verbs, "queries", queries);
 }
 
 static void print_adapter(const struct adapter *adapter)
@@ -70,6 +71,7 @@ static void print_adapter(const struct adapter *adapter)
     printf("%s: %s\n\n", adapter->name, adapter->summary);
     print_options("in headgate.yaml, of the connection:", adapter->options);
     print_options("the same for every kind of connection:", config_common_options);
+    print_options("below `fuse:` of every kind of connection:", limits_fuse_options);
     print_options("in flow.yaml, below the connection in `on:`:", adapter->source_options);
     for (const struct verb *verb = adapter->verbs; verb && verb->name; verb++) {
         snprintf(title, sizeof title, "%s { ... }   %s%s", verb->name, verb->summary,

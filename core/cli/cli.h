@@ -88,6 +88,7 @@ int cli_try(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_on(int argc, char **argv);
 int cli_off(int argc, char **argv);
+int cli_reset(int argc, char **argv);
 int cli_deploy(int argc, char **argv);
 int cli_releases(int argc, char **argv);
 int cli_trace(int argc, char **argv);

@@ -1,4 +1,4 @@
-/* gate.c - `headgate on` and `headgate off` */
+/* gate.c - `headgate on`, `headgate off` and `headgate reset` */
 #include "core/cli/cli.h"
 
 #include <stdlib.h>
@@ -14,7 +14,23 @@ static const struct cli_help help_on = {
 static const struct cli_help help_off = {
     .usage = "off FLOW --why TEXT",
     .text = "Closes the flow's gate, at once.  Events wait in its queue at the broker, or are counted and dropped, as\n"
-            "`when_off` in its flow.yaml says.  What it asked for before is still delivered.",
+            "`when_off` in its flow.yaml says.  What it asked for before is still delivered; of a flow whose gate is "
+            "tripped\n"
+            "only after `headgate reset`.",
+    .options = "csjw",
+    .least = 1,
+    .most = 1};
+
+static const struct cli_help help_reset = {
+    .usage = "reset FLOW --why TEXT",
+    .text =
+        "A fuse (`limits:` in flow.yaml, `fuse:` of a connection in headgate.yaml) trips the gate of a flow that does\n"
+        "too much: nothing more of it leaves, and what comes waits.  `headgate status` says why.  When you have "
+        "looked\n"
+        "and perhaps deployed a better release, this lets it go on: what waits in its lanes leaves in its order, "
+        "events\n"
+        "are taken again (unless the gate was closed meanwhile), and the fuse counts from zero.  The event that asked\n"
+        "for too much is held: `headgate held`.",
     .options = "csjw",
     .least = 1,
     .most = 1};
@@ -48,4 +64,9 @@ int cli_on(int argc, char **argv)
 int cli_off(int argc, char **argv)
 {
     return set(argc, argv, &help_off, "off");
+}
+
+int cli_reset(int argc, char **argv)
+{
+    return set(argc, argv, &help_reset, "reset");
 }

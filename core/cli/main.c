@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"status", cli_status, "flows, lanes and whether the books balance"},
     {"on", cli_on, "open a flow's gate"},
     {"off", cli_off, "close a flow's gate"},
+    {"reset", cli_reset, "open a flow's gate that a fuse has tripped"},
     {"deploy", cli_deploy, "release a new version of a flow or rule"},
     {"releases", cli_releases, "what was released of a flow or rule"},
     {"trace", cli_trace, "what happened to a key: events, decisions, effects"},

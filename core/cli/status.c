@@ -61,6 +61,23 @@ static void print_lanes(json_t *lanes)
     grid_print(&grid);
 }
 
+/* What a person must look at comes first. */
+static void print_trips(json_t *flows)
+{
+    size_t index;
+    json_t *flow;
+    char room[32];
+    json_array_foreach(flows, index, flow) {
+        json_t *trip = json_object_get(flow, "tripped");
+        if (!json_is_object(trip))
+            continue;
+        printf("%sflow %s is tripped since %s: %s%s\n", cli_paint("\033[31m"), cli_text(flow, "flow"),
+               cli_moment(cli_number(trip, "at"), room), cli_text(trip, "reason"), cli_paint("\033[0m"));
+        printf("    nothing more of it leaves, and what comes waits: headgate reset %s --why TEXT\n\n",
+               cli_text(flow, "flow"));
+    }
+}
+
 static bool books_balance(json_t *list, const char *name, bool prints)
 {
     size_t index;
@@ -101,6 +118,7 @@ int cli_status(int argc, char **argv)
            cli_duration(cli_number(status, "up_ms"), up), cli_text(store, "state"),
            cli_size(cli_number(store, "used_bytes"), used), cli_size(cli_number(store, "limit_bytes"), limit), outage,
            json_is_true(json_object_get(status, "ready")) ? "" : " · starting");
+    print_trips(flows);
     print_flows(flows);
     putchar('\n');
     print_lanes(lanes);

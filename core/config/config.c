@@ -181,15 +181,16 @@ static const struct adapter *find_adapter(const struct loading *loading, const s
     return NULL;
 }
 
-/* The names of a table, ending with NULL; the caller frees the array. */
+/* The names of a table and `fuse`, which is a map of its own, ending with NULL; the caller frees the array. */
 static const char **names_of(const struct option *options)
 {
     size_t count = 0;
     while (options[count].name)
         count++;
-    const char **names = mem_zero((count + 1) * sizeof names[0]);
+    const char **names = mem_zero((count + 2) * sizeof names[0]);
     for (size_t i = 0; i < count; i++)
         names[i] = options[i].name;
+    names[count] = "fuse";
     return names;
 }
 
@@ -212,7 +213,8 @@ static bool read_connection(struct loading *loading, const struct yaml *at, stru
     const char *folder = loading->config->folder;
     bool ok =
         yaml_settings(at, config_common_options, own_names, folder, true, connection->common, loading->err)
-        && yaml_settings(at, own, common_names, folder, loading->may_read_secrets, connection->settings, loading->err);
+        && yaml_settings(at, own, common_names, folder, loading->may_read_secrets, connection->settings, loading->err)
+        && limits_read_fuse(yaml_get(at, "fuse"), &connection->fuse, loading->err);
     free(own_names);
     free(common_names);
     const char *environment = ok ? settings_text(connection->common, "environment") : NULL;

@@ -4,6 +4,7 @@
 
 #include "core/adapter.h"
 #include "core/base/err.h"
+#include "core/config/limits.h"
 #include "core/config/tokens.h"
 
 /* A connection as it is configured; `common` holds what every adapter's connections may say (config_common_options:
@@ -13,6 +14,7 @@ struct config_connection {
     const struct adapter *adapter;
     struct settings *settings;      /* the adapter's own options */
     struct settings *common;        /* config_common_options */
+    struct limits fuse;             /* below `fuse:` */
     bool is_elsewhere;              /* marked for another environment than this node's: it must not be opened */
     int line;                       /* of its name, for messages */
     struct config_connection *next; /* in the file's order */

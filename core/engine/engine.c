@@ -42,6 +42,8 @@ static struct lane_options lane_options_of(struct engine *engine, const struct c
         .max_age_ms = settings_number(common, "max_age"),
         .receipts_ms = RECEIPTS_MS,
         .on_outcome = on_outcome,
+        .is_parked = engine_is_parked,
+        .on_answer = engine_on_answer,
         .context = engine,
     };
     for (size_t i = 0; i < settings_count(common, "rate") && i < RATES_MAX; i++)
@@ -56,6 +58,7 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
                                       .environment = engine->config->environment,
                                       .adapter = from->adapter,
                                       .settings = from->settings,
+                                      .fuse = &from->fuse,
                                       .loop = engine->loop,
                                       .webhooks = engine->webhooks};
     struct lane_options options = lane_options_of(engine, from);
@@ -275,7 +278,9 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
                                                   .held = &engine->held,
                                                   .connection = engine_find_connection,
                                                   .recall = engine_recall,
+                                                  .on_trip = engine_on_trip,
                                                   .engine = engine};
+    fuses_open(&engine->flows_context.fuses, engine->store);
     uv_timer_init(loop, &engine->stop_timer);
     engine->stop_timer.data = engine;
     pulse_open(engine);
@@ -311,6 +316,7 @@ static void free_engine(uv_handle_t *handle)
     map_each(&engine->gates, free_value, NULL);
     map_clear(&engine->gates);
     map_clear(&engine->settling);
+    fuses_clear(&engine->flows_context.fuses);
     recovery_free(engine);
     rulebook_clear(&engine->rules);
     config_free(engine->config);

@@ -61,6 +61,9 @@ struct author {
 
 void engine_set_gate(struct engine *engine, const char *flow, bool is_on, const struct author *author, engine_done done,
                      void *context);
+/* A person has looked at a tripped gate: what was counted counts no more, and it is again as it was. */
+void engine_reset(struct engine *engine, const char *flow, const struct author *author, engine_done done,
+                  void *context);
 /* Checks the release beside the live one, runs its spec, then switches between two events. Takes the release. */
 void engine_deploy(struct engine *engine, struct release *release, const struct author *author, engine_done done,
                    void *context);

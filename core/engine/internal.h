@@ -48,7 +48,8 @@ void engine_check_ready(struct engine *engine);
 /* releases.c: rows of `releases`, `gates` and `audit`.  A gate is read as it was last decided, on disk or not yet: two
  * changes under way at once must not undo each other. */
 struct gate_row {
-    bool is_on;
+    bool is_on;            /* as people want it */
+    struct flow_trip trip; /* a fuse tripped it, and nobody has reset it */
     char live[HASH_TEXT_MAX], previous[HASH_TEXT_MAX];
 };
 bool gate_read(struct engine *engine, enum release_kind kind, const char *name, struct gate_row *row);
@@ -60,6 +61,12 @@ struct release *release_restore(struct engine *engine, enum release_kind kind, c
 void audit_write(struct engine *engine, struct change *change, const struct author *author, const char *what,
                  const char *subject, const char *text);
 void engine_load_released(struct engine *engine); /* rules and flows that the store has */
+
+/* change.c: given to flows and lanes */
+void engine_on_trip(void *engine, struct change *change, struct flow *flow); /* writes it down */
+bool engine_is_parked(void *engine, const char *flow);                       /* its gate is tripped */
+void engine_on_answer(void *engine, struct change *change, const struct connection *connection, const char *flow,
+                      bool is_good, const char *text);
 
 /* held.c: puts the decision about the row into the change; once that is on disk, held_settled and held_wake. */
 bool held_settle(struct engine *engine, struct change *change, uint64_t number, struct slice row,

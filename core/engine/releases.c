@@ -1,7 +1,8 @@
 /* releases.c - what is released, in the store: releases by their hash, gates, the audit of every change
  *
  *      releases   kind \0 name \0 hash -> at, who, files (record)          kept for ever: small, and the way back
- *      gates      kind \0 name -> gate ("on" or "off"), live, previous     what is true now
+ *      gates      kind \0 name -> gate ("on" or "off"), live, previous     what is true now; of a tripped one also
+ *                 tripped_at, reason, fuse (the connection whose fuse it was; empty: the flow's own)
  *      audit      number -> at, who, why, what, subject, text              for ever
  */
 #include "core/base/clock.h"
@@ -29,6 +30,9 @@ static struct store_key release_key(enum release_kind kind, const char *name, co
 static void parse_gate(struct slice value, struct gate_row *row)
 {
     row->is_on = slice_is(record_get(value, "gate"), "on");
+    row->trip.at_ms = record_get_integer(value, "tripped_at", 0);
+    snprintf(row->trip.reason, sizeof row->trip.reason, "%.*s", SLICE_ARG(record_get(value, "reason")));
+    snprintf(row->trip.connection, sizeof row->trip.connection, "%.*s", SLICE_ARG(record_get(value, "fuse")));
     snprintf(row->live, sizeof row->live, "%.*s", SLICE_ARG(record_get(value, "live")));
     snprintf(row->previous, sizeof row->previous, "%.*s", SLICE_ARG(record_get(value, "previous")));
 }
@@ -57,7 +61,12 @@ void gate_write(struct engine *engine, struct change *change, enum release_kind 
         map_put(&engine->gates, store_key_slice(&key), decided);
     }
     *decided = *row;
-    struct buf value = BUF_INIT(1000);
+    struct buf value = BUF_INIT(2000);
+    if (row->trip.at_ms) {
+        record_add_integer(&value, "tripped_at", row->trip.at_ms);
+        record_add_text(&value, "reason", slice_of(row->trip.reason));
+        record_add_text(&value, "fuse", slice_of(row->trip.connection));
+    }
     record_add_text(&value, "gate", slice_of(row->is_on ? "on" : "off"));
     record_add_text(&value, "live", slice_of(row->live));
     record_add_text(&value, "previous", slice_of(row->previous));
@@ -148,6 +157,7 @@ static void load_flow(struct engine *engine, const char *name, const struct gate
     struct release *release = release_restore(engine, RELEASE_FLOW, name, row->live, &err);
     struct instance *instance = release ? instance_new(release, &options, &err) : NULL;
     flow_set_gate(flow, row->is_on);
+    flow_set_trip(flow, &row->trip);
     if (instance)
         flow_switch(flow, instance);
     else

@@ -27,6 +27,7 @@ static void forget_run(struct job *job)
 void job_free(struct job *job)
 {
     job->flow->under_way--;
+    fuse_end(&job->flow->context->fuses, &job->claim);
     if (job->run)
         run_free(job->run);
     if (job->source)
@@ -146,7 +147,7 @@ static void line_drain(struct flow *flow, struct line *line)
         line->first = job->next;
         if (!line->first)
             line->last = &line->first;
-        if (!flow->live || !flow->is_on || !flow->context->takes_events)
+        if (!flow->live || !flow_is_open(flow) || !flow->context->takes_events)
             job_put_back(job);
         else if (make_run(job))
             route(job, line);
@@ -239,7 +240,7 @@ void admit_event(struct flow *flow, struct flow_source *source, struct event *ev
     count_rate(flow, mono_ms);
     expect_event(flow, event->received_ms, mono_ms);
     bool drops = flow->live && flow->live->manifest->drops_when_off;
-    if (!flow->live || !flow->context->takes_events || (!flow->is_on && !drops)) {
+    if (!flow->live || !flow->context->takes_events || flow->trip.at_ms || (!flow->is_on && !drops)) {
         job_put_back(job);
         return;
     }

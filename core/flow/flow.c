@@ -99,7 +99,7 @@ static void silence(struct flow_source *source)
 void flow_adjust(struct flow *flow)
 {
     bool drops = flow->live && flow->live->manifest->drops_when_off;
-    bool wants = flow->live && flow->context->takes_events && (flow->is_on || drops);
+    bool wants = flow->live && flow->context->takes_events && !flow->trip.at_ms && (flow->is_on || drops);
     for (struct flow_source *source = flow->sources; source; source = source->next) {
         if (source->is_retired)
             continue;
@@ -325,7 +325,11 @@ void flow_cancel_runs(struct flow *flow)
 static void on_before_wait(uv_prepare_t *prepare)
 {
     struct flow *flow = prepare->data;
-    while (flow->is_woken && flow->is_on && flow->live && flow->context->takes_events) {
+    if (flow->wants_adjust) {
+        flow->wants_adjust = false;
+        flow_adjust(flow);
+    }
+    while (flow->is_woken && flow_is_open(flow) && flow->live && flow->context->takes_events) {
         flow->is_woken = false;
         timers_work(flow);
         inbox_work(flow);
@@ -421,6 +425,7 @@ void flow_look(struct flow *flow, struct flow_view *view)
                                .title = manifest ? manifest->title : "",
                                .owner = manifest ? manifest->owner : "",
                                .is_on = flow->is_on,
+                               .trip = flow_tripped(flow),
                                .drops_when_off = manifest && manifest->drops_when_off,
                                .release = flow->live ? flow->live->release->hash : "",
                                .inbox = flow->inbox_rows,

@@ -12,9 +12,19 @@
 #ifndef HEADGATE_FLOW_FLOW_H
 #define HEADGATE_FLOW_FLOW_H
 
+#include "core/flow/fuse.h"
 #include "core/flow/instance.h"
 #include "core/lane/lane.h"
 #include "core/store/held.h"
+
+struct flow;
+
+/* Why nothing more of a flow leaves, until a person resets it. */
+struct flow_trip {
+    int64_t at_ms;                       /* 0: it is not tripped */
+    char connection[NAME_MAX_BYTES + 1]; /* whose fuse blew; "": the flow's own */
+    char reason[600];                    /* a sentence for people */
+};
 
 /* What all flows share; made by the engine. */
 struct flow_context {
@@ -25,10 +35,10 @@ struct flow_context {
     void *engine;
     /* Loads an earlier release of a flow; the caller releases it.  NULL with the reason. */
     struct instance *(*recall)(void *engine, const char *flow, const char *hash, struct err *err);
+    void (*on_trip)(void *engine, struct change *change, struct flow *flow); /* writes it down; NULL: nobody does */
+    struct fuses fuses;
     bool takes_events; /* false while the store is full or the daemon stops */
 };
-
-struct flow;
 
 struct flow *flow_new(struct flow_context *context, const char *name);
 void flow_free(struct flow *flow); /* after the connections are closed and the store has ended */
@@ -38,11 +48,20 @@ const char *flow_name(const struct flow *flow);
 void flow_switch(struct flow *flow, struct instance *live);
 struct instance *flow_live(const struct flow *flow); /* NULL: no release of it can be loaded */
 void flow_set_gate(struct flow *flow, bool is_on);
-bool flow_is_on(const struct flow *flow);
+bool flow_is_on(const struct flow *flow); /* as people want it; a tripped gate may be on, and is not open */
 /* Listens, or stops listening, as gate, release and context->takes_events say: call after each change of those. */
 void flow_adjust(struct flow *flow);
 /* Runs that are under way are given up: they leave no trace, their events stay at the source. */
 void flow_cancel_runs(struct flow *flow);
+
+/* trip.c */
+const struct flow_trip *flow_tripped(const struct flow *flow); /* NULL: it is not */
+/* As the store has it, at start; NULL: it was reset, and that is on disk. */
+void flow_set_trip(struct flow *flow, const struct flow_trip *trip);
+void flow_reset_fuses(struct flow *flow, struct change *change); /* what they counted counts no more */
+/* How an effect of the flow ended at its far side: done, or refused or unknown; in the change that says so. */
+void flow_note_answer(struct flow *flow, struct change *change, const struct connection *connection, bool is_good,
+                      const char *answer);
 
 /* Takes a held event (the `item` of its row; its key, or "" where it could not be read) back: into the inbox, in the
  * same change.  It runs under the release with this hash, or under the one that is live by then where it is empty.
@@ -59,6 +78,7 @@ void flow_wake(struct flow *flow); /* there may be something in the inbox: call 
 struct flow_view {
     const char *name, *title, *owner;
     bool is_on, drops_when_off;
+    const struct flow_trip *trip;                          /* NULL: it is not tripped */
     const char *release;                                   /* hash, or "" */
     char source_state[200];                                /* of its sources, for a person */
     bool is_refused;                                       /* a source of it refuses */

@@ -53,6 +53,7 @@ struct job {
     struct run *run;            /* NULL while it waits in a line */
     struct slice record;        /* the event's */
     char *id, *key;             /* of the run, or copies while it waits */
+    struct fuse_claim claim;    /* what it adds to tallies, until that is on disk */
     bool is_ended;              /* its outcome is decided, and on its way to the disk */
     struct job *next;           /* in a line */
     char *owned_record;         /* of an inbox row */
@@ -83,7 +84,9 @@ struct flow {
     struct flow_context *context;
     struct instance *live;
     struct instance *recalled; /* an earlier release that a held event ran under last; NULL: none */
-    bool is_on;
+    bool is_on;                /* as people want it */
+    struct flow_trip trip;     /* a fuse blew */
+    bool wants_adjust;         /* it has just tripped */
     struct flow_source *sources;
     struct map pending; /* event id -> the job that is not on disk yet */
     struct map lines;   /* key -> line */
@@ -153,6 +156,13 @@ void inbox_free(struct flow *flow);
 void expect_open(struct flow *flow);
 void expect_event(struct flow *flow, int64_t received_ms, int64_t mono_ms); /* a source delivered one */
 void expect_save(struct flow *flow, struct change *change);                 /* with the change of an event */
+
+/* trip.c */
+bool flow_is_open(const struct flow *flow); /* on, and not tripped */
+/* `connection`: whose fuse it is; NULL: the flow's own. */
+void flow_blow(struct flow *flow, struct change *change, const char *connection, const char *reason);
+/* How an event ended, in the change that says so: finished, or held for `reason`. */
+void flow_note_run(struct job *job, struct change *change, bool is_good, const char *reason);
 
 /* flow.c */
 void source_answered(struct flow_source *source);

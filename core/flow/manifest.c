@@ -86,16 +86,6 @@ static const struct option event_options[] = {
     OPTION_END,
 };
 
-static const struct option limit_options[] = {
-    {.name = "effects_per_event",
-     .kind = OPTION_INTEGER,
-     .fallback = "20",
-     .least = 1,
-     .most = 1000,
-     .help = "a run that asks for more fails"},
-    OPTION_END,
-};
-
 /* Everything that is at hand while a manifest is checked. */
 struct reading {
     const struct config *config; /* NULL: connections are not checked */
@@ -268,7 +258,7 @@ static bool read_uses(struct reading *reading, const struct yaml *root)
     return true;
 }
 
-/* ---- event, limits ----------------------------------------------------------------------------- */
+/* ---- event ----------------------------------------------------------------------------- */
 
 /* "body.site.id": one of the three parts of an event, then names with dots between them. */
 static bool is_path(const char *path, bool has_fields)
@@ -337,20 +327,6 @@ static bool read_event(struct reading *reading, const struct yaml *root)
     return ok;
 }
 
-/* Limits on single connections, and on single people, are a part of the design that is not built yet. */
-static bool read_limits(struct reading *reading, const struct yaml *root)
-{
-    const struct yaml *at = yaml_get(root, "limits");
-    bool ok = is_for_later(reading, at, "per_recipient");
-    for (char **name = reading->manifest->uses; ok && *name; name++)
-        ok = is_for_later(reading, at, *name);
-    struct settings *limits = settings_new(limit_options);
-    ok = ok && (!at || check(reading, at, limit_options, NULL, limits));
-    reading->manifest->effects_per_event = settings_number(limits, "effects_per_event");
-    settings_free(limits);
-    return ok;
-}
-
 /* ---- the file ------------------------------------------------------------------------------------ */
 
 struct manifest *manifest_parse(const char *file, struct slice source, const struct config *config, struct err *err)
@@ -361,7 +337,7 @@ struct manifest *manifest_parse(const char *file, struct slice source, const str
     struct manifest *manifest = mem_zero(sizeof *manifest);
     struct reading reading = {config, manifest, err};
     bool ok = read_flow(&reading, root) && read_sources(&reading, root) && read_event(&reading, root)
-              && read_uses(&reading, root) && read_limits(&reading, root)
+              && read_uses(&reading, root) && manifest_limits(manifest, yaml_get(root, "limits"), err)
               && manifest_steps(manifest, yaml_get(root, "steps"), err);
     yaml_tree_free(root);
     if (ok)
@@ -388,6 +364,7 @@ void manifest_free(struct manifest *manifest)
     for (char **name = manifest->uses; name && *name; name++)
         free(*name);
     free(manifest->uses);
+    free(manifest->quotas);
     free(manifest->steps);
     free(manifest->id_path);
     free(manifest->key_path);

@@ -3,6 +3,7 @@
 #define HEADGATE_FLOW_MANIFEST_H
 
 #include "core/config/config.h"
+#include "core/config/limits.h"
 #include "core/lane/effect.h"
 
 #define STEPS_MAX 200 /* of one flow */
@@ -46,6 +47,8 @@ struct manifest {
 
     char **uses;               /* names of connections, ends with NULL; never NULL itself */
     int64_t effects_per_event; /* default 20 */
+    struct limits limits;      /* its fuses */
+    struct quota *quotas;      /* effects to each connection of `uses`, in its order */
 
     struct step *steps; /* none: the flow has one function `run` */
     int step_count;
@@ -57,8 +60,14 @@ struct manifest {
 struct manifest *manifest_parse(const char *file, struct slice source, const struct config *config, struct err *err);
 void manifest_free(struct manifest *manifest);
 
+/* How many effects the flow may ask of a connection, where they reach people and it says nothing itself. */
+#define MANIFEST_PEOPLE_QUOTA "10000/h"
+/* NULL: the flow does not use it.  One that is built in holds only for effects that reach somebody. */
+const struct quota *manifest_quota(const struct manifest *manifest, const char *connection);
+
+/* manifest_limits.c: the map below `limits:` (NULL: none); after `uses`, whose names may stand in it. */
+bool manifest_limits(struct manifest *manifest, const struct yaml *limits, struct err *err);
 /* manifest_steps.c: the list below `steps:` (NULL: none) into the manifest. */
-struct yaml;
 bool manifest_steps(struct manifest *manifest, const struct yaml *steps, struct err *err);
 
 #endif

@@ -206,15 +206,51 @@ static void add_effect(struct job *job, struct change *change, struct asked *ask
     buf_clear(&carried);
 }
 
+/* A fuse says whether all of it may be asked for; false: why not. */
+static bool is_allowed(struct job *job, struct err *why)
+{
+    const struct run *run = job->run;
+    for (size_t i = 0; i < run->asked_count; i++) {
+        const struct asked *asked = &run->asked[i];
+        struct fuse_load load = {.flow = job->flow->name,
+                                 .manifest = run->instance->manifest,
+                                 .connection = asked->connection,
+                                 .verb = asked->verb,
+                                 .effect_id = asked->id,
+                                 .recipient = buf_slice(&asked->recipient)};
+        if (asked->campaign && lane_has_written(asked->connection->lane, slice_of(asked->campaign), load.recipient))
+            continue; /* the ledger lets it go no further */
+        if (!fuse_take(&job->flow->context->fuses, &job->claim, &load, why))
+            return false;
+    }
+    return true;
+}
+
+/* One too many: the run is held, whole, and its flow's gate trips. */
+static void outcome_blown(struct job *job, const char *reason);
+
 static void finished(struct job *job)
 {
+    struct err why;
+    err_clear(&why);
+    if (job->run->asked_count && flow_tripped(job->flow)) { /* it tripped while this run waited for a read */
+        run_forget_effects(job->run);
+        outcome_to_inbox(job, "the gate is tripped");
+        return;
+    }
+    if (!is_allowed(job, &why)) {
+        outcome_blown(job, why.text);
+        return;
+    }
     struct change *change = begin(job);
+    fuse_count(&job->flow->context->fuses, &job->claim, change);
     mark_seen(job, change);
     for (size_t i = 0; i < job->run->asked_count; i++)
         add_effect(job, change, &job->run->asked[i]);
     memory_put(job, change);
     add_trail(job, change, "finished", NULL, 0);
     flow_count(job->flow, change, COUNT_FINISHED);
+    flow_note_run(job, change, true, "");
     submit(job, change);
 }
 
@@ -253,9 +289,8 @@ static uint64_t put_held(struct job *job, struct change *change, const char *rea
     return number;
 }
 
-void outcome_held(struct job *job, const char *reason)
+static void hold(struct job *job, struct change *change, const char *reason)
 {
-    struct change *change = begin(job);
     uint64_t number = put_held(job, change, reason);
     mark_seen(job, change);
     if (job->run && job->run->key) {
@@ -264,6 +299,24 @@ void outcome_held(struct job *job, const char *reason)
         add_trail(job, change, "held", why.text, number);
     }
     flow_count(job->flow, change, COUNT_FAILED);
+}
+
+void outcome_held(struct job *job, const char *reason)
+{
+    struct change *change = begin(job);
+    hold(job, change, reason);
+    flow_note_run(job, change, false, reason);
+    submit(job, change);
+}
+
+static void outcome_blown(struct job *job, const char *reason)
+{
+    struct change *change = begin(job);
+    const char *connection = job->claim.connection;
+    fuse_end(&job->flow->context->fuses, &job->claim);
+    run_forget_effects(job->run);
+    flow_blow(job->flow, change, connection, reason);
+    hold(job, change, reason);
     submit(job, change);
 }
 

@@ -36,7 +36,7 @@ struct run *run_new(struct instance *instance, int64_t received_ms)
     return run;
 }
 
-static void forget_effects(struct run *run)
+void run_forget_effects(struct run *run)
 {
     for (size_t i = 0; i < run->asked_count; i++) {
         buf_clear(&run->asked[i].fields);
@@ -61,7 +61,7 @@ static void leave_world(struct run *run)
 void run_free(struct run *run)
 {
     leave_world(run);
-    forget_effects(run);
+    run_forget_effects(run);
     free(run->asked);
     free(run->id);
     free(run->key);
@@ -78,7 +78,7 @@ void run_free(struct run *run)
 static void end(struct run *run, enum run_outcome outcome)
 {
     if (outcome != RUN_FINISHED)
-        forget_effects(run);
+        run_forget_effects(run);
     leave_world(run);
     run->ended(run, outcome);
 }
@@ -299,6 +299,6 @@ void run_no_answer(struct run *run, bool is_final, const char *why)
 
 void run_cancel(struct run *run)
 {
-    forget_effects(run);
+    run_forget_effects(run);
     leave_world(run);
 }

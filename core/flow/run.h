@@ -87,6 +87,8 @@ void run_start(struct run *run);
 /* The answer to `query`: JSON text; or why there is none (`is_final`: there will never be). */
 void run_answer(struct run *run, struct slice json);
 void run_no_answer(struct run *run, bool is_final, const char *why);
+/* What the ended run asked for is forgotten: it is not going to be asked for. */
+void run_forget_effects(struct run *run);
 /* Ends a run that waits for a read, without calling `ended`. */
 void run_cancel(struct run *run);
 

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/lane/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WINDOW 4096        /* effects in memory, beside those that wait for their next try */
@@ -49,9 +50,16 @@ static void read_attempts(struct work *work, struct slice key)
 
 static void take(struct backlog *backlog, struct slice key, struct slice row, struct slice effect_key)
 {
+    char flow[NAME_MAX_BYTES + 1];
+    snprintf(flow, sizeof flow, "%.*s", SLICE_ARG(record_get(row, "flow")));
+    if (lane_parks(backlog->lane, flow)) {
+        backlog->parked++;
+        return;
+    }
     size_t size = effect_key.size < KEY_MAX_BYTES ? effect_key.size : KEY_MAX_BYTES;
     struct work *work = mem_zero(sizeof *work + size);
     work->lane = backlog->lane;
+    memcpy(work->flow, flow, sizeof flow);
     work->entry.number = store_key_number(key);
     work->entry.asked_ms = record_get_integer(row, "asked_ms", 0);
     work->entry.key = (struct slice){work->key, size};
@@ -138,7 +146,7 @@ static void sort_wanted(struct looking *looking, bool is_over)
     for (backlog->wanted = NULL; rest; rest = next) {
         next = rest->next;
         bool is_read = map_get(&backlog->window.heads, key_of(rest)) != NULL;
-        if (is_over && !is_read) {
+        if (is_over && !is_read && rest->count) {
             log_error("lane %s: %llu effects of key %.*s are gone from the outbox", backlog->lane->connection->name,
                       (unsigned long long)rest->count, SLICE_ARG(key_of(rest)));
             rest->count = 0;
@@ -176,6 +184,8 @@ static bool read_new(void *context, struct slice key, struct slice row)
     struct slice effect_key = record_get(row, "key");
     uint64_t number = store_key_number(key);
     backlog->read_number = number + 1;
+    if (window_has(&backlog->window, effect_key, number))
+        return --looking->left; /* it was under way when the window was forgotten */
     if (is_full(map_get(&backlog->window.heads, effect_key)) || map_get(&backlog->rests, effect_key))
         pass_over(backlog, effect_key, number, 1);
     else
@@ -232,6 +242,32 @@ void backlog_remove(struct work *work)
     free(work);
 }
 
+static bool is_under_way(const struct entry *entry)
+{
+    return ((const struct work *)entry)->call != NULL;
+}
+
+static void forget(struct entry *entry)
+{
+    free((struct work *)entry);
+}
+
+static void free_rest(void *context, struct slice key, void *value)
+{
+    (void)context, (void)key;
+    free(value);
+}
+
+void backlog_read_again(struct backlog *backlog)
+{
+    window_forget(&backlog->window, is_under_way, forget);
+    map_each(&backlog->rests, free_rest, NULL);
+    map_clear(&backlog->rests);
+    backlog->wanted = NULL;
+    backlog->parked = 0;
+    backlog->read_number = effect_number(backlog->priority, 0);
+}
+
 /* ---- opening and closing --------------------------------------------------------------------------------- */
 
 void backlog_open(struct backlog *backlog, struct lane *lane, enum priority priority)
@@ -257,12 +293,6 @@ static void free_works(void *context, struct slice key, void *value)
         work_unload(work);
         free(work);
     }
-}
-
-static void free_rest(void *context, struct slice key, void *value)
-{
-    (void)context, (void)key;
-    free(value);
 }
 
 void backlog_clear(struct backlog *backlog)

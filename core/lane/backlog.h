@@ -34,6 +34,7 @@ struct backlog {
     struct rest *wanted;
     uint64_t read_number; /* everything below was read: it is in the window, gone, or passed over */
     uint64_t end_number;  /* there is nothing at or above */
+    uint64_t parked;      /* rows that were left out, because their flow is tripped */
     uint64_t waiting;     /* rows in the outbox, as of what was decided */
 };
 
@@ -42,5 +43,7 @@ void backlog_clear(struct backlog *backlog);
 bool backlog_fill(struct backlog *backlog); /* true: there is more to read at once, after others had their turn */
 void backlog_delay(struct work *work);      /* until entry.due_ms */
 void backlog_remove(struct work *work);     /* and frees it */
+/* Forgets all that is in memory but what is under way, and begins to read from the start. */
+void backlog_read_again(struct backlog *backlog);
 
 #endif

@@ -55,8 +55,6 @@ bool work_load(struct work *work, const char **why)
     for (size_t at = 0; record_next(row, &at, &field);) { /* in one pass: this runs for every effect */
         if (slice_is(field.name, "id"))
             copy_text(work->id, sizeof work->id, field.value);
-        else if (slice_is(field.name, "flow"))
-            copy_text(work->flow, sizeof work->flow, field.value);
         else if (slice_is(field.name, "verb"))
             work->delivery.verb = find_verb(lane->connection, field.value);
         else if (slice_is(field.name, "campaign"))
@@ -153,7 +151,7 @@ static bool may_join(struct call *call, struct work *work)
     const char *why;
     if (!work_load(work, &why))
         return false;
-    return work->delivery.verb == verb && is_plain(work)
+    return work->delivery.verb == verb && is_plain(work) && !lane_parks(work->lane, work->flow)
            && (!verb->goes_with || verb->goes_with(call->deliveries[0]->fields, work->delivery.fields))
            && !work_would_merge(work);
 }
@@ -198,7 +196,8 @@ static void on_marked(void *context)
 {
     struct call *call = context;
     struct lane *lane = call->lane;
-    if (!lane->is_stopped && lane->pace.paused_until_ms <= clock_wait_ms()) {
+    bool is_parked = call_is_parked(call);
+    if (!lane->is_stopped && !is_parked && lane->pace.paused_until_ms <= clock_wait_ms()) {
         give(call);
         return;
     }
@@ -208,7 +207,10 @@ static void on_marked(void *context)
         struct work *work = work_of(call->deliveries[i]);
         work->is_marked = false;
         work->entry.due_ms = lane->pace.paused_until_ms;
-        attempts_put(work, change, "waiting", lane->is_stopped ? "the daemon stopped before it was sent" : lane->text);
+        attempts_put(work, change, "waiting",
+                     lane->is_stopped ? "the daemon stopped before it was sent"
+                     : is_parked      ? "the gate of its flow is tripped"
+                                      : lane->text);
         work_release(work); /* with the last one the call is gone */
         backlog_delay(work);
     }

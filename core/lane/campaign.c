@@ -52,6 +52,12 @@ uint64_t lane_add_once(struct lane *lane, struct change *change, struct slice ro
     return number;
 }
 
+bool lane_has_written(struct lane *lane, struct slice campaign, struct slice recipient)
+{
+    int64_t at_ms;
+    return ledger_find(&lane->ledger, campaign, recipient, &at_ms);
+}
+
 void lane_wrote(struct lane *lane, struct slice campaign, struct slice recipient)
 {
     ledger_committed(&lane->ledger, campaign, recipient);

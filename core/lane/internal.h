@@ -5,6 +5,7 @@
  *      pace.c     may it send now? rates, pauses, the breaker
  *      begin.c    an effect, or a batch of them, on its way to the adapter
  *      campaign.c who is written to, and who not
+ *      park.c     effects of a flow whose gate is tripped
  *      merge.c    earlier effects that a later one does for
  *      verdict.c  what the adapter answers
  *      settle.c   what becomes of an effect, on disk
@@ -87,6 +88,8 @@ struct lane {
     uint64_t next_running;  /* number for the next effect that is asked for */
     unsigned under_way;     /* works between take and their settlement */
     unsigned calls;         /* that they are part of */
+    unsigned merges;        /* on their way to the disk */
+    bool wants_unpark;      /* what was parked may leave: read again */
     bool is_woken;          /* there may be rows to read, or work to begin */
     bool is_stopped;
 
@@ -119,6 +122,12 @@ void pace_note_success(struct work *work);
 void pace_note_failure(struct work *work, const char *text);
 enum breaker_state pace_breaker(const struct lane *lane, int64_t now_ms);
 int64_t pace_retry_ms(unsigned attempts); /* after so many: core's own backoff */
+
+/* park.c */
+bool lane_parks(const struct lane *lane, const char *flow); /* nothing of it may leave now */
+bool call_is_parked(const struct call *call);
+void work_park(struct work *work); /* one that is in line */
+void lane_read_again(struct lane *lane);
 
 /* begin.c */
 void lane_begin(struct work *work);

@@ -68,6 +68,8 @@ static void look_again_at(struct lane *lane, int64_t at_ms, int64_t now_ms)
 static void lane_work(struct lane *lane)
 {
     int64_t now_ms = clock_wait_ms(), again_ms = INT64_MAX;
+    if (lane->wants_unpark && !lane->merges)
+        lane_read_again(lane);
     bool has_more = fill(lane);
     while (lane->calls < pace_most_calls(lane)) {
         int64_t until_ms = pace_blocked_until(lane, now_ms);
@@ -80,7 +82,10 @@ static void lane_work(struct lane *lane)
             again_ms = next_due(lane);
             break;
         }
-        lane_begin((struct work *)entry);
+        if (lane_parks(lane, ((struct work *)entry)->flow))
+            work_park((struct work *)entry);
+        else
+            lane_begin((struct work *)entry);
         has_more = fill(lane);
     }
     /* With all hands full no timer is needed: the next settlement wakes the lane. */

@@ -47,7 +47,13 @@ struct lane_options {
     int64_t receipts_ms;  /* how long a receipt is kept */
     /* Tells a flow how an effect ended, in the change that says so.  NULL: nobody asks. */
     void (*on_outcome)(void *context, struct change *change, const struct lane_outcome *outcome);
-    void *context;
+    /* Nothing of this flow may leave now: its effects stay where they are, until lane_unpark. NULL: of none. */
+    bool (*is_parked)(void *context, const char *flow);
+    /* How an effect ended at the far side: done, or refused or unknown; in the change that has it. NULL: nobody asks.
+     */
+    void (*on_answer)(void *context, struct change *change, const struct connection *connection, const char *flow,
+                      bool is_good, const char *text);
+    void *context; /* of these */
 };
 
 struct lane *lane_open(struct store *store, struct held_numbers *held, struct connection *connection,
@@ -67,10 +73,12 @@ const char *lane_refusal(const struct lane *lane);    /* why; NULL: it is not re
  * their `done`, call lane_wake. */
 uint64_t lane_add(struct lane *lane, struct change *change, struct slice row);
 void lane_wake(struct lane *lane);
+void lane_unpark(struct lane *lane); /* a flow may let its effects leave again */
 /* The same for an effect of a campaign (its row says so): only if nobody of it was written to this recipient before,
  * else it is counted as superseded, with a receipt that says when.  From the change's `done`, call lane_wrote. */
 uint64_t lane_add_once(struct lane *lane, struct change *change, struct slice row);
-void lane_wrote(struct lane *lane, struct slice campaign, struct slice recipient); /* it is on disk */
+bool lane_has_written(struct lane *lane, struct slice campaign, struct slice recipient); /* lane_add_once would not */
+void lane_wrote(struct lane *lane, struct slice campaign, struct slice recipient);       /* it is on disk */
 /* Takes the effect of a held row (its `item`, which had `number`) back into the outbox, with its old id; its age counts
  * from now. */
 void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number);
@@ -94,6 +102,7 @@ struct lane_view {
     int64_t until_ms; /* when a rest or pause ends; 0: none */
     uint64_t waiting; /* effects in the outbox */
     uint64_t waiting_of[PRIORITIES];
+    uint64_t parked; /* of those that wait: their flow's gate is tripped, as far as they were looked at */
     size_t retrying; /* of those in memory: they wait for their next try */
     unsigned under_way, calls;
     int64_t oldest_ms;         /* when the oldest of those in memory was asked for; 0: none */

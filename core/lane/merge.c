@@ -26,6 +26,7 @@ static void on_merged(void *context)
         free(entry);
     }
     free(merging);
+    first->lane->merges--;
     work_settled(first);
 }
 
@@ -123,6 +124,7 @@ bool work_merge(struct work *work)
         struct change *change = change_new(on_merged, merging);
         struct entry *last = &work->entry, *entry = &work->entry;
         *merging = (struct merging){work, count};
+        work->lane->merges++;
         for (size_t i = 0; i < count; i++)
             last = last->behind;
         for (; entry != last; entry = entry->behind)

@@ -161,6 +161,14 @@ void work_refuse(struct work *work, struct change *change, enum campaign_counter
 
 /* ---- outcomes --------------------------------------------------------------------------------------- */
 
+/* For its flow's fuses.  What was not even sent says nothing about the far side. */
+static void tell_fuses(struct work *work, struct change *change, bool is_good, const char *text)
+{
+    const struct lane_options *options = &work->lane->options;
+    if (options->on_answer && work->was_given)
+        options->on_answer(options->context, change, work->lane->connection, work->flow, is_good, text);
+}
+
 void work_delivered(struct work *work, struct slice data, const char *text)
 {
     struct change *change = change_new(on_settled, work);
@@ -173,6 +181,7 @@ void work_delivered(struct work *work, struct slice data, const char *text)
     change_count(change, work->lane->counter_keys[LANE_DELIVERED], 1);
     work_counts(work, change, CAMPAIGN_DELIVERED);
     work_tell(work, change, receipt.outcome, text, data);
+    tell_fuses(work, change, true, text);
     work->lane->delivered++;
     stats_latency(&work->lane->stats, clock_now_ms() - work->received_ms);
     store_commit(work->lane->store, change);
@@ -258,6 +267,7 @@ void work_hold_in(struct work *work, struct change *change, const char *verdict,
         add_known(row, known);
     record_add_text(row, "item", item);
     uint64_t number = held_add(lane->held, change, buf_slice(row));
+    tell_fuses(work, change, false, text);
 
     struct receipt receipt = {
         .outcome = "held", .id = slice_of(work->id), .attempts = attempts, .text = text, .held = number};

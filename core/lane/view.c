@@ -35,6 +35,7 @@ static void look_at_backlogs(const struct lane *lane, struct lane_view *view)
         const struct entry *oldest = window_oldest(&backlog->window);
         view->waiting_of[i] = backlog->waiting;
         view->waiting += backlog->waiting;
+        view->parked += backlog->parked;
         view->retrying += backlog->window.delayed_count;
         if (oldest && (!view->oldest_ms || oldest->asked_ms < view->oldest_ms))
             view->oldest_ms = oldest->asked_ms;

@@ -160,6 +160,45 @@ struct entry *window_cut(struct window *window, struct entry *head, size_t most)
     return first;
 }
 
+bool window_has(const struct window *window, struct slice key, uint64_t number)
+{
+    const struct entry *head = map_get(&window->heads, key);
+    return head && head->number == number;
+}
+
+static void collect_head(void *context, struct slice key, void *value)
+{
+    struct entry **first = context, *head = value;
+    (void)key;
+    head->next = *first;
+    *first = head;
+}
+
+void window_forget(struct window *window, bool (*stays)(const struct entry *entry), void (*forget)(struct entry *entry))
+{
+    struct entry *first = NULL, *next;
+    map_each(&window->heads, collect_head, &first); /* `next` is free for it: the lists of ready ones end here */
+    map_clear(&window->heads);
+    free(window->delayed);
+    window_init(window);
+    for (struct entry *head = first; head; head = next) {
+        next = head->next;
+        for (struct entry *entry = head->behind, *behind; entry; entry = behind) {
+            behind = entry->behind;
+            forget(entry);
+        }
+        if (!stays(head)) {
+            forget(head);
+            continue;
+        }
+        head->behind = NULL;
+        head->last = head;
+        head->count = 1;
+        map_put(&window->heads, head->key, head);
+        window->count++;
+    }
+}
+
 static void find_oldest(void *context, struct slice key, void *value)
 {
     struct entry **oldest = context, *entry = value;

@@ -51,6 +51,11 @@ void window_delay(struct window *window, struct entry *entry);               /* 
 void window_remove(struct window *window, struct entry *entry, int64_t now_ms);
 /* Takes out the next `most` that stand behind the first of a key; returns them, in order, by `behind`. */
 struct entry *window_cut(struct window *window, struct entry *head, size_t most);
+/* Whether the one in line of this key has this number. */
+bool window_has(const struct window *window, struct slice key, uint64_t number);
+/* Empties it, but for those in line that stay, because they are under way; calls for each other entry. */
+void window_forget(struct window *window, bool (*stays)(const struct entry *entry),
+                   void (*forget)(struct entry *entry));
 int64_t window_next_due(const struct window *window);     /* ms, or INT64_MAX */
 struct entry *window_oldest(const struct window *window); /* NULL: it is empty */
 

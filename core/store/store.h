@@ -51,12 +51,13 @@ enum table {
     TABLE_LEDGER,   /* connection \0 campaign \0 recipient -> record: was written to; for ever, some 100 bytes each */
     TABLE_CAMPAIGNS, /* connection \0 campaign -> record: state; for ever: one for each campaign */
     TABLE_LISTS, /* connection \0 number -> record: a list that is not yet fed whole; goes with its last recipient */
-    TABLE_RECIPIENTS,  /* connection \0 list \0 number -> record: waits to be fed into the outbox */
-    TABLE_PARKED,      /* connection \0 campaign \0 number -> outbox row of a paused campaign */
-    TABLE_SUPPRESSED,  /* connection \0 recipient -> record: is not written to any more; until a person removes it */
-    TABLE_COUNTERS,    /* name -> int64, little endian; a few a flow and connection */
-    TABLE_STATE,       /* (*) flow \0 key -> JSON: what a flow keeps; as long as it says, 64 MiB a flow */
-    TABLE_TIMERS,      /* flow \0 due (ms, 8 bytes, big endian) name -> record; until it is due, a million a flow */
+    TABLE_RECIPIENTS, /* connection \0 list \0 number -> record: waits to be fed into the outbox */
+    TABLE_PARKED,     /* connection \0 campaign \0 number -> outbox row of a paused campaign */
+    TABLE_SUPPRESSED, /* connection \0 recipient -> record: is not written to any more; until a person removes it */
+    TABLE_FUSES,      /* (*) "flow" or "lane" \0 name \0 what \0 who -> how many lately; at most a day after the last */
+    TABLE_COUNTERS,   /* name -> int64, little endian; a few a flow and connection */
+    TABLE_STATE,      /* (*) flow \0 key -> JSON: what a flow keeps; as long as it says, 64 MiB a flow */
+    TABLE_TIMERS,     /* flow \0 due (ms, 8 bytes, big endian) name -> record; until it is due, a million a flow */
     TABLE_TIMER_NAMES, /* flow \0 name -> due (int64, little endian): the row of each timer */
     TABLE_PACES,       /* connection -> record: what is used of its hourly and daily rates; one row a connection */
     TABLE_SAMPLES,     /* (*) hour since 1970 -> record: how large the store was; 90 days */

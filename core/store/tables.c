@@ -23,6 +23,7 @@ const struct table_form table_forms[TABLE_COUNT] = {
     [TABLE_RECIPIENTS] = {"recipients", "tnn", VALUE_RECORD},
     [TABLE_PARKED] = {"parked", "ttn", VALUE_RECORD},
     [TABLE_SUPPRESSED] = {"suppressed", "tb", VALUE_RECORD},
+    [TABLE_FUSES] = {"fuses", "tttb", VALUE_BYTES, .expires = true},
     [TABLE_COUNTERS] = {"counters", "b", VALUE_NUMBER},
     [TABLE_STATE] = {"state", "tb", VALUE_BYTES, .expires = true},
     [TABLE_TIMERS] = {"timers", "tnb", VALUE_RECORD},

@@ -201,6 +201,7 @@ static const struct option fake_options[] = {OPTION_END};
 static const struct verb fake_verbs[] = {
     {.name = "put", .summary = "can be repeated", .fields = fake_fields, .is_idempotent = true},
     {.name = "send", .summary = "cannot be repeated", .fields = fake_fields},
+    {.name = "mail", .summary = "reaches somebody", .fields = fake_fields, .recipient_field = "text"},
     {.name = "picky", .summary = "prepares", .fields = fake_fields, .is_idempotent = true, .prepare = fake_prepare},
     {.name = "tell",
      .summary = "reaches somebody",

@@ -81,6 +81,31 @@ UNUSED static struct instance *instance_of(const char *manifest, const char *lua
 
 static struct flow_context flows;
 static struct flow *flow;
+static unsigned concurrency = 4; /* of both lanes */
+static unsigned trips;           /* as they were written down */
+static struct limits box_limits; /* `fuse:` of the connection */
+
+static void on_trip(void *context, struct change *change, struct flow *which)
+{
+    (void)context;
+    assert_non_null(change);
+    assert_non_null(flow_tripped(which));
+    trips++;
+}
+
+static bool is_parked(void *context, const char *name)
+{
+    (void)context;
+    return flow && strcmp(name, "f") == 0 && flow_tripped(flow);
+}
+
+static void on_answer(void *context, struct change *change, const struct connection *connection, const char *name,
+                      bool is_good, const char *text)
+{
+    (void)context;
+    if (strcmp(name, "f") == 0)
+        flow_note_answer(flow, change, connection, is_good, text);
+}
 
 static void tell_flow(void *context, struct change *change, const struct lane_outcome *outcome)
 {
@@ -91,11 +116,22 @@ static void tell_flow(void *context, struct change *change, const struct lane_ou
 
 UNUSED static void make_flow(struct instance *instance)
 {
-    flows = (struct flow_context){
-        .loop = &kit.loop, .store = kit.store, .held = &kit.held, .connection = find_connection, .takes_events = true};
+    flows = (struct flow_context){.loop = &kit.loop,
+                                  .store = kit.store,
+                                  .held = &kit.held,
+                                  .connection = find_connection,
+                                  .on_trip = on_trip,
+                                  .takes_events = true};
     kit.on_outcome = tell_flow;
-    kit_lane(0, 4);
-    kit_lane(1, 4);
+    fuses_open(&flows.fuses, kit.store);
+    for (int i = 0; i < 2; i++)
+        kit_lane_with(i, &(struct lane_options){.concurrency = concurrency,
+                                                .receipts_ms = 86400000,
+                                                .is_parked = is_parked,
+                                                .on_answer = on_answer,
+                                                .on_outcome = tell_flow});
+    kit.connections[0].fuse = &box_limits;
+    trips = 0;
     flow = flow_new(&flows, "f");
     flow_switch(flow, instance);
     flow_set_gate(flow, true);
@@ -125,6 +161,8 @@ UNUSED static void flow_close(void)
 {
     flow_end();
     kit_close();
+    fuses_clear(&flows.fuses);
+    box_limits = (struct limits){.failures_in_a_row = 0};
     config_close();
 }
 
@@ -132,6 +170,7 @@ UNUSED static void flow_reopen(const char *manifest, const char *lua)
 {
     flow_end();
     kit_reopen();
+    fuses_clear(&flows.fuses);
     make_flow(instance_of(manifest, lua));
 }
 

@@ -92,7 +92,7 @@ TEST(the_configuration_of_the_design_is_understood)
              "           user: bot@example.com, key: \"${file:crm.pem}\", api: \"64.0\", budget: {calls: 40000/d}}\n"
              "  alerts: {adapter: opsgenie, api: \"https://api.eu.opsgenie.com\", key: \"${env:HEADGATE_TEST_KEY}\"}\n"
              "  mail:   {adapter: smtp, url: \"smtps://relay.example.com:465\", from: \"Support <s@example.com>\",\n"
-             "           user: bot, password: \"${credential:smtp}\", rate: 10/s}\n"
+             "           user: bot, password: \"${credential:smtp}\", rate: 10/s, fuse: {effects: 5000/h}}\n"
              "  backup: {adapter: http, base: \"https://partner.example.com/v1\", environment: production}\n");
     if (!config)
         fail_msg("%s", why.text);
@@ -113,6 +113,8 @@ TEST(the_configuration_of_the_design_is_understood)
     assert_string_equal(settings_text(mail->settings, "password"), "mail-password");
     assert_string_equal(settings_item(mail->common, "rate", 0), "10/s");
     assert_string_equal(settings_text(mail->common, "when_unknown"), "hold");
+    assert_true(mail->fuse.effects.most == 5000 && mail->fuse.effects.window_ms == 3600000);
+    assert_true(crm->fuse.effects.most == 0);
     assert_true(config_find(config, slice_of("backup"))->is_elsewhere);
     assert_string_equal(config->connections->name, "broker");
     assert_true(settings_number(config->connections->settings, "prefetch") == 100);
@@ -317,7 +319,7 @@ TEST(a_connection_is_checked_against_what_all_may_say_and_what_its_adapter_adds)
              "headgate.yaml:5:5: url is missing here; expected `url: ` and a text (where the broker is)");
     is_wrong(NODE "connections:\n  broker:\n    adapter: amqp\n    url: x\n    prefech: 3\n",
              "headgate.yaml:7:5: unknown key \"prefech\"; did you mean \"prefetch\"? (allowed: adapter, environment, "
-             "concurrency, rate, max_age, when_unknown, url, prefetch)");
+             "concurrency, rate, max_age, when_unknown, url, prefetch, fuse)");
     is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, concurrency: 1001}\n",
              "headgate.yaml:4:48: concurrency: found 1001; allowed is from 1 to 1000");
     is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, rate: fast}\n",
@@ -325,6 +327,12 @@ TEST(a_connection_is_checked_against_what_all_may_say_and_what_its_adapter_adds)
              "of them");
     is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, when_unknown: drop}\n",
              "headgate.yaml:4:49: when_unknown: found \"drop\"; allowed: retry, hold");
+    is_wrong(
+        NODE "connections:\n  broker: {adapter: amqp, url: x, fuse: {effects: 5000}}\n",
+        "headgate.yaml:4:51: effects: found \"5000\"; expected a number within a time, such as 500/h, 4/d, 10/m or "
+        "5/s, or none");
+    is_wrong(NODE "connections:\n  broker: {adapter: amqp, url: x, fuse: {per_person: 4/d}}\n",
+             "headgate.yaml:4:42: unknown key \"per_person\"; allowed: effects, per_recipient, failures_in_a_row");
     is_wrong(
         NODE "connections:\n  broker: {adapter: amqp, url:amqp://u:hunter2@h/}\n",
         "headgate.yaml:4:27: found the key \"url\" with more behind it; expected `url: value`, with a space behind the "

@@ -234,16 +234,54 @@ TEST(a_path_is_a_part_of_the_event_and_names_with_dots_between_them)
     }
 }
 
-TEST(limits_of_a_later_version_are_refused_as_such)
+TEST(limits_are_numbers_within_a_time)
 {
-    is_wrong(HEAD ON EVENT "limits: {effects_per_event: 20, per_recipient: 4/d}\n",
-             "flow.yaml:6:33: per_recipient: this version of Headgate does not have it yet; leave it out");
-    is_wrong(HEAD ON EVENT "uses: [mail]\nlimits: {mail: 500/h}\n",
-             "flow.yaml:7:10: mail: this version of Headgate does not have it yet; leave it out");
+    char text[QUOTA_TEXT_MAX];
+    struct manifest *manifest =
+        parse(HEAD ON EVENT "uses: [mail, crm]\nlimits: {effects_per_event: 20, effects: 1000/h, per_recipient: 4/d, "
+                            "mail: 500/h, failures_in_a_row: 10, error_ratio: 50%}\n");
+    if (!manifest)
+        fail_msg("%s", why.text);
+    assert_string_equal(quota_text(&manifest->limits.effects, text), "1000/h");
+    assert_string_equal(quota_text(&manifest->limits.per_recipient, text), "4/d");
+    assert_false(manifest->limits.per_recipient.is_built_in);
+    assert_string_equal(quota_text(manifest_quota(manifest, "mail"), text), "500/h");
+    assert_false(manifest_quota(manifest, "mail")->is_built_in);
+    assert_true(manifest_quota(manifest, "crm")->is_built_in);
+    assert_null(manifest_quota(manifest, "alerts"));
+    assert_int_equal(manifest->limits.failures_in_a_row, 10);
+    assert_int_equal(manifest->limits.error_percent, 50);
+    manifest_free(manifest);
+
+    manifest = parse(HEAD ON EVENT "uses: [mail]\n");
+    assert_string_equal(quota_text(&manifest->limits.effects, text), "none");
+    assert_string_equal(quota_text(&manifest->limits.per_recipient, text), "20/d");
+    assert_string_equal(quota_text(manifest_quota(manifest, "mail"), text), "10000/h");
+    assert_int_equal(manifest->limits.failures_in_a_row, 0);
+    assert_int_equal(manifest->limits.error_percent, 0);
+    manifest_free(manifest);
+
+    manifest = parse(HEAD ON EVENT "uses: [mail]\nlimits: {per_recipient: none, mail: none}\n");
+    assert_int_equal(manifest->limits.per_recipient.most, 0);
+    assert_int_equal(manifest_quota(manifest, "mail")->most, 0);
+    manifest_free(manifest);
+}
+
+TEST(limits_that_are_none_are_refused)
+{
+    is_wrong(HEAD ON EVENT "limits: {per_recipient: 4}\n",
+             "flow.yaml:6:25: per_recipient: found \"4\"; expected a number within a time, such as 500/h, 4/d, 10/m or "
+             "5/s, or none");
+    is_wrong(HEAD ON EVENT "uses: [mail]\nlimits: {mail: [500/h]}\n",
+             "flow.yaml:7:16: mail: found a list; expected a number within a time, such as 500/h, 4/d, 10/m or 5/s, or "
+             "none");
     is_wrong(HEAD ON EVENT "limits: {effects_per_event: 1001}\n",
              "flow.yaml:6:29: effects_per_event: found 1001; allowed is from 1 to 1000");
-    is_wrong(HEAD ON EVENT "limits: {effects: 3}\n", "flow.yaml:6:10: unknown key \"effects\"; did you mean "
-                                                     "\"effects_per_event\"? (allowed: effects_per_event)");
+    is_wrong(HEAD ON EVENT "limits: {error_ratio: 101%}\n",
+             "flow.yaml:6:23: error_ratio: found \"101%\"; expected a share from 1% to 100%, such as 50%");
+    is_wrong(HEAD ON EVENT "limits: {crm: 3/d}\n",
+             "flow.yaml:6:10: unknown key \"crm\"; allowed: effects_per_event, effects, per_recipient, "
+             "failures_in_a_row, error_ratio");
     is_wrong(HEAD ON EVENT "require: [x]\n",
              "flow.yaml:6:1: require: this version of Headgate does not have it yet; leave it out");
 }
