@@ -1,7 +1,8 @@
 /* adapter.c - OpsGenie: alerts for the people on call
  *
  * Alerts are addressed by alias, the name that the flow gives them: OpsGenie keeps at most one open
- * alert of an alias, so a create that is sent twice calls nobody twice.  Effects go out over HTTPS.
+ * alert of an alias, so a create that is sent twice calls nobody twice.  Effects go out over HTTPS;
+ * what happens to alerts comes in by webhooks.
  * See README.md for the far side's rules, opsgenie.h for the files. */
 #include "adapters/opsgenie/opsgenie.h"
 
@@ -42,6 +43,7 @@ static const struct option options[] = {
      .most = 100,
      .help = "Sent with each call: who OpsGenie shows as its origin."},
     {.name = "ca", .kind = OPTION_TEXT, .help = "PEM file of the certificates to trust; default: the system's."},
+    PROOF_OPTIONS,
     OPTION_END};
 
 /* ---- where, and as whom ------------------------------------------------------------------------------ */
@@ -146,7 +148,9 @@ static void opsgenie_close(struct connection *connection)
     struct opsgenie *opsgenie = connection->state;
     if (!opsgenie)
         return;
+    opsgenie_drop_hooks(opsgenie);
     http_close(opsgenie->http);
+    proof_close(opsgenie->proof);
     opsgenie_drop_calls(opsgenie);
     free(opsgenie->base);
     forget(opsgenie->key);
@@ -163,6 +167,7 @@ static bool opsgenie_open(struct connection *connection, struct err *err)
     struct http_options http = {.connections = CONNECTIONS, .ca_file = settings_text(connection->settings, "ca")};
     opsgenie->dialect = opsgenie_dialect(connection->settings);
     bool ok = check_keys(connection->settings, opsgenie->dialect, err)
+              && proof_open(connection->settings, &opsgenie->proof, err)
               && choose_base(connection->settings, opsgenie, err) && take_key(connection->settings, opsgenie, err)
               && (opsgenie->http = http_open(connection->loop, &http, err)) != NULL;
     if (!ok)
@@ -174,11 +179,17 @@ const struct adapter adapter_opsgenie = {
     .name = "opsgenie",
     .summary = "OpsGenie: alerts for the people on call",
     .options = options,
+    .source_options = opsgenie_source_options,
     .verbs = opsgenie_verbs,
     .queries = opsgenie_queries,
+    .stays_open = true,
     .concurrency = CONCURRENCY,
     .open = opsgenie_open,
     .close = opsgenie_close,
+    .listen = opsgenie_listen,
+    .silence = opsgenie_silence,
+    .ack = opsgenie_ack,
+    .put_back = opsgenie_put_back,
     .deliver = opsgenie_deliver,
     .ask = opsgenie_ask,
     .examine = opsgenie_examine,

@@ -5,13 +5,18 @@
  *      request.c  method, path and body of every request, in each dialect
  *      reads.c    what flows may look up, and what they get
  *      verdict.c  what an answer of OpsGenie's means; looks at texts only
- *      deliver.c  sends, follows a request to its outcome, answers queries
+ *      call.c     sends, and hears what each answer says about the connection (call.h)
+ *      deliver.c  what was asked for becomes a request, and is followed to its outcome
+ *      ask.c      answers look-ups and examinations
+ *      update.c   what OpsGenie tells us of an alert; looks at texts only
+ *      hooks.c    takes it in, by webhook
  *      adapter.c  options, opening, the table */
 #ifndef HEADGATE_OPSGENIE_OPSGENIE_H
 #define HEADGATE_OPSGENIE_OPSGENIE_H
 
 #include "core/adapter.h"
 #include "core/net/http.h"
+#include "core/net/webhooks.h"
 
 #include <jansson.h>
 
@@ -114,8 +119,30 @@ void opsgenie_judge_read(const struct http_reply *reply, enum opsgenie_dialect d
 /* Since 2027-04-05 OpsGenie's own API can only fail. */
 bool opsgenie_is_retired(enum opsgenie_dialect dialect, int64_t now_ms);
 
-/* ---- deliver.c: `state` of the connection */
+/* ---- update.c */
+struct opsgenie_update {
+    char action[80];   /* "Acknowledge": as OpsGenie writes it, or a custom action's own name; cut */
+    char alert_id[80]; /* "": it names none */
+    bool is_own;       /* our own call caused it */
+    struct buf record; /* of the event */
+};
+/* Reads the body of a webhook; `own`: what our own calls say as their source.  False: it is no update of an alert.
+ * The caller clears `record` either way. */
+bool opsgenie_update_read(struct slice body, const char *own, struct opsgenie_update *update, struct err *err);
+/* "acknowledge" and "Ac knowledge" are Acknowledge. */
+bool opsgenie_update_is(const char *action, const char *other);
+bool opsgenie_update_is_known(const char *action); /* one of OpsGenie's own, not custom */
+
+/* ---- hooks.c */
+extern const struct option opsgenie_source_options[];
+bool opsgenie_listen(struct source *source, struct err *err);
+void opsgenie_silence(struct source *source);
+void opsgenie_ack(struct connection *connection, struct event *event);
+void opsgenie_put_back(struct connection *connection, struct event *event);
+
+/* ---- deliver.c, ask.c: `state` of the connection */
 struct opsgenie_call;
+struct opsgenie_hook;
 struct opsgenie {
     struct connection *connection;
     enum opsgenie_dialect dialect;
@@ -124,11 +151,14 @@ struct opsgenie {
     char *key;                   /* kept out of all texts */
     char *authorization;         /* the header line */
     struct opsgenie_call *calls; /* under way */
+    struct proof *proof;         /* of webhooks; NULL: none are taken */
+    struct opsgenie_hook *hooks; /* routes of webhooks, one for each flow that listens */
 };
 
 void opsgenie_deliver(struct connection *connection, struct delivery *delivery);
 void opsgenie_ask(struct connection *connection, struct question *question);
 void opsgenie_examine(struct connection *connection, struct source *source, struct examination *examination);
 void opsgenie_drop_calls(struct opsgenie *opsgenie); /* they get no answer any more */
+void opsgenie_drop_hooks(struct opsgenie *opsgenie);
 
 #endif

@@ -6,8 +6,10 @@
  *     sandbox_alerts    the alerts themselves
  *     sandbox_act       what each action does to one
  *     sandbox_beats     heartbeats
+ *     sandbox_hooks     tells others what happens to alerts
  *     sandbox_seen      every request that came, for tests to look at
  *     sandbox_fault     faults that somebody asked for
+ *     sandbox_inspect   a look into all of it
  *
  * None of it is shared with the client beside it, so that each can find the other wrong. */
 #ifndef HEADGATE_OPSGENIE_SANDBOX_H
@@ -116,6 +118,19 @@ struct sandbox_query *sandbox_query_new(const char *text, struct err *err);
 void sandbox_query_free(struct sandbox_query *query);
 bool sandbox_query_fits(const struct sandbox_query *query, const struct sandbox_alert *alert);
 
+/* ---- sandbox_hooks.c ----------------------------------------------------------------------------- */
+
+struct sandbox_hooks;
+struct sandbox_hooks *sandbox_hooks_new(uv_loop_t *loop, const struct sandbox_alerts *alerts);
+/* Sends nothing more; frees later, and calls `closed`. */
+void sandbox_hooks_close(struct sandbox_hooks *hooks, void (*closed)(void *context), void *context);
+bool sandbox_hooks_add(struct sandbox_hooks *hooks, json_t *wish, struct err *err);
+void sandbox_hooks_clear(struct sandbox_hooks *hooks);
+bool sandbox_hooks_list(const struct sandbox_hooks *hooks, struct buf *out);
+/* Tells everybody who wants to know what was done. */
+void sandbox_hooks_tell(struct sandbox_hooks *hooks, enum sandbox_action action, const struct sandbox_outcome *outcome,
+                        const json_t *body);
+
 /* ---- sandbox_work.c ------------------------------------------------------------------------------ */
 
 struct sandbox_work {
@@ -133,8 +148,8 @@ struct sandbox_work {
 };
 
 struct sandbox_works;
-struct sandbox_works *sandbox_work_new(uv_loop_t *loop, struct sandbox_alerts *alerts, uint64_t delay_ms,
-                                       void (*closed)(void *context), void *context);
+struct sandbox_works *sandbox_work_new(uv_loop_t *loop, struct sandbox_alerts *alerts, struct sandbox_hooks *hooks,
+                                       uint64_t delay_ms, void (*closed)(void *context), void *context);
 void sandbox_work_close(struct sandbox_works *works); /* frees later, and calls `closed` */
 void sandbox_work_reset(struct sandbox_works *works);
 /* Accepts a write.  Takes a reference of its own to `body`. */
@@ -223,6 +238,7 @@ struct sandbox_account {
     struct sandbox_bucket buckets[DOMAIN_COUNT][SANDBOX_WINDOWS];
     struct sandbox_alerts *alerts;
     struct sandbox_works *works;
+    struct sandbox_hooks *hooks;
     struct sandbox_seens *seens;
     struct sandbox_beat *beats;
     struct sandbox_faults faults;
@@ -248,5 +264,10 @@ struct sandbox_call {
 };
 
 void sandbox_api_answer(struct sandbox_call *call);
+
+/* ---- sandbox_inspect.c --------------------------------------------------------------------------- */
+
+/* Answers what is asked of the simulator itself; false: it is a call of the API. */
+bool sandbox_inspect(struct sandbox_account *account, struct request *request);
 
 #endif

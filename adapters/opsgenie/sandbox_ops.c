@@ -120,6 +120,7 @@ static void run_note(struct sandbox_call *call, const struct sandbox_route *rout
     if (!body)
         return;
     sandbox_alerts_apply(call->account->alerts, ACTION_NOTE, BY_ID, segments[0], body, &outcome);
+    sandbox_hooks_tell(call->account->hooks, ACTION_NOTE, &outcome, body);
     free(outcome.alias);
     if (outcome.is_success)
         sandbox_api_data(call, json_pack("{s:s, s:O}", "id", call->id, "note", json_object_get(body, "note")));

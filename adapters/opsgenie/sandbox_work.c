@@ -17,6 +17,7 @@
 struct sandbox_works {
     uv_loop_t *loop;
     struct sandbox_alerts *alerts;
+    struct sandbox_hooks *hooks;
     uint64_t delay_ms;
     uv_timer_t timer;                      /* for `waiting` */
     struct sandbox_work *kept[WORKS_KEPT]; /* write `number` is in slot number % WORKS_KEPT */
@@ -36,12 +37,13 @@ const char *sandbox_work_name(enum sandbox_action action)
     return name[action];
 }
 
-struct sandbox_works *sandbox_work_new(uv_loop_t *loop, struct sandbox_alerts *alerts, uint64_t delay_ms,
-                                       void (*closed)(void *context), void *context)
+struct sandbox_works *sandbox_work_new(uv_loop_t *loop, struct sandbox_alerts *alerts, struct sandbox_hooks *hooks,
+                                       uint64_t delay_ms, void (*closed)(void *context), void *context)
 {
     struct sandbox_works *works = mem_zero(sizeof *works);
     works->loop = loop;
     works->alerts = alerts;
+    works->hooks = hooks;
     works->delay_ms = delay_ms;
     works->closed = closed;
     works->context = context;
@@ -65,6 +67,7 @@ static void apply_one(struct sandbox_works *works)
         work->processed_ms = clock_now_ms();
         works->applied++;
         works->failed += !work->outcome.is_success;
+        sandbox_hooks_tell(works->hooks, work->action, &work->outcome, work->body);
     }
     json_decref(work->body);
     work->body = NULL;

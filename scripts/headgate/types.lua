@@ -44,6 +44,11 @@
 ---@field exchange? string
 ---@field routing_key? string
 ---@field content_type? string
+---@field action? string     of an OpsGenie alert: "Create", "Acknowledge", "Close", ...; with the next four
+---@field alert_id? string
+---@field alias? string
+---@field username? string   who did it
+---@field is_own? boolean    our own call did it
 ---@field [string] any
 
 --- What a step of the list is: `do` returns nothing, `ask` returns true or false, and why.

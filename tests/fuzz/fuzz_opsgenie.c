@@ -1,8 +1,8 @@
-/* fuzz_opsgenie.c - answers of OpsGenie, or of whatever stands in its place
+/* fuzz_opsgenie.c - answers of OpsGenie, or of whatever stands in its place, and what comes in as an update
  *
- * Input: a byte for what was asked in which dialect, a byte for the verb, two for the status, then headers up to an
- * empty line, then the body.  A verdict always has a word for a person, waits are never negative, and only a 2xx is
- * done. */
+ * Input: a byte for what was asked in which dialect (its highest bit: the body is an update), a byte for the verb, two
+ * for the status, then headers up to an empty line, then the body.  A verdict always has a word for a person, waits are
+ * never negative, and only a 2xx is done. */
 #include "fuzz.h"
 
 #include "adapters/opsgenie/opsgenie.h"
@@ -42,6 +42,29 @@ static void read_answer(const struct http_reply *reply, enum opsgenie_dialect di
     json_decref(body);
 }
 
+/* An update that is taken has a name of a length that fits, and keeps nothing of its `headers`. */
+static int read_update(struct slice body, struct buf *headers)
+{
+    struct opsgenie_update update;
+    struct err err = ERR_INIT;
+    if (opsgenie_update_read(body, "headgate", &update, &err)) {
+        struct slice text = record_get(buf_slice(&update.record), "properties");
+        struct slice kept = record_get(buf_slice(&update.record), "body");
+        json_t *properties = json_loadb(text.data, text.size, 0, NULL),
+               *json = json_loadb(kept.data, kept.size, 0, NULL);
+        size_t size = json_string_length(json_object_get(properties, "message_id"));
+        FUZZ_EXPECT(size > 0 && size <= KEY_MAX_BYTES, "the name has %zu bytes\n", size);
+        FUZZ_EXPECT(json && !json_object_get(json, "headers"), "the headers are kept\n");
+        json_decref(properties);
+        json_decref(json);
+    } else {
+        FUZZ_EXPECT(err.text[0], "no word for a person\n");
+    }
+    buf_clear(&update.record);
+    buf_clear(headers);
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buf headers = BUF_INIT(1 << 20);
@@ -60,6 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                .headers = &headers};
     const struct opsgenie_case about = {(enum opsgenie_dialect)(data[0] / 4 % 3),
                                         &opsgenie_verbs[data[1] % verb_count]};
+    if (data[0] & 128)
+        return read_update(reply.body, &headers);
     switch (data[0] % 4) {
     case 0: opsgenie_judge_write(&reply, about, &verdict); break;
     case 1: opsgenie_judge_outcome(&reply, about, data[0] & 64, &verdict); break;

@@ -1,4 +1,5 @@
---- OpsGenie, whole: every verb, its reads and heartbeats, and the same flow before and after a company moves to Jira.
+--- OpsGenie, whole: every verb, its reads and heartbeats, the same flow before and after a company moves to Jira, and
+--- what it tells us by webhook.
 local kit = require "kit"
 
 --- One flow that does what its events say: {id, key, verb, fields} or {id, key, ask, fields}.
@@ -255,5 +256,134 @@ describe("after the move to Jira Service Management", function()
     local _, complaint, code = world:headgate("run")
     assert.equal(78, code)
     assert.truthy(complaint:find("needs `user`", 1, true), complaint)
+  end)
+end)
+
+--- Says what it was told, and leaves a note at the alert: which is told again, and must not come in.
+local watcher = [[
+local flow = {}
+function flow.run(event)
+  local said = event.properties
+  log.info(("told %s of %s at %s: %s"):format(said.action, tostring(said.alias), tostring(event.time),
+    json.encode(event.body)))
+  alerts.add_note { id = said.alert_id, note = "heard of " .. said.action }
+end
+return flow
+]]
+local watching = [[
+flow: watcher
+title: Hears what happens to alerts
+owner: nobody
+on: {alerts: {actions: [%s]}}
+event: {id: properties.message_id, key: properties.alert_id}
+uses: [alerts]
+]]
+local secret = "hush-hush-0123456789"
+
+--- A world where the simulator tells the flow `watcher` of these actions; `hook`: how it does so.
+local function watched(actions, hook, stays_off)
+  local world = kit.world()
+  local alerts = world.config.connections.alerts
+  alerts.webhook_verify, alerts.webhook_header, alerts.webhook_secret = "token", "X-Hook-Secret", secret
+  world.config.webhooks = { listen = "127.0.0.1:0" }
+  world:flow("watcher", { yaml = watching:format(actions), lua = watcher })
+  world:start()
+  local port = kit.wait("the port of the webhooks", 10, function()
+    return world:log():match "webhooks: listening on 127.0.0.1, port (%d+)"
+  end)
+  if not stays_off then world:open "watcher" end
+  world.hook = ("http://127.0.0.1:%s/hooks/alerts/watcher"):format(port)
+  hook = hook or {}
+  hook.url, hook.headers = world.hook, hook.headers or { ["X-Hook-Secret"] = secret }
+  kit.run { "curl", "-sS", "-X", "POST", world.opsgenie .. "/sandbox/opsgenie/webhooks", "-d", kit.json.encode(hook) }
+  return world
+end
+
+--- Somebody does something in OpsGenie itself.
+local function person(world, path, body)
+  body.user = "nina"
+  local said = kit.run { "curl", "-sS", "-X", "POST", world.opsgenie .. "/v2/alerts" .. path, "-H",
+    "Authorization: GenieKey sandbox", "-H", "Content-Type: application/json", "-d", kit.json.encode(body) }
+  assert.truthy(said:find("will be processed", 1, true), said)
+end
+
+local function told(world)
+  local list = {}
+  for line in world:log():gmatch "[^\n]+" do
+    local text = line:find("told ", 1, true) and kit.json.decode(line).text
+    list[#list + 1] = text and text:match "told (%S+ of %S+)"
+  end
+  return list
+end
+
+describe("what OpsGenie tells", function()
+  after_each(kit.tidy)
+
+  it("comes in as events, once each, in order, though it is told twice; and our own doings do not", function()
+    local world = watched("Create, Acknowledge, AddNote, Escalate, Close", { ["repeat"] = 1 })
+    person(world, "", { alias = "a", message = "m" })
+    person(world, "/a/acknowledge?identifierType=alias", {})
+    person(world, "/a/tags?identifierType=alias", { tags = { "x" } })      -- not asked for
+    person(world, "/a/notes?identifierType=alias", { note = "I look" })
+    person(world, "/a/escalate?identifierType=alias", { escalation = { name = "storage" } })
+    person(world, "/a/close?identifierType=alias", {})
+    world:counts("watcher", { received = 10, finished = 5, skipped = { ["repeat"] = 5 } })
+    world:lane_counts("alerts", { delivered = 5 })
+    world:settle()
+    assert.same({ "Create of a", "Acknowledge of a", "AddNote of a", "Escalate of nil", "Close of a" }, told(world))
+    assert.equal(6, #world:alerts()[1].notes)
+    assert.is_nil(world:log():find(secret, 1, true))
+  end)
+
+  it("is understood in either style of time, and when the order is reversed", function()
+    local world = watched("Acknowledge, Close", { reverse = true, style = "ms" })
+    person(world, "", { alias = "a", message = "m" })
+    person(world, "/a/acknowledge?identifierType=alias", {})
+    person(world, "/a/close?identifierType=alias", {})
+    world:counts("watcher", { received = 2, finished = 2 })
+    world:settle()
+    local list = told(world)
+    table.sort(list)
+    assert.same({ "Acknowledge of a", "Close of a" }, list)
+  end)
+
+  it("is answered 503 while the gate is closed, and comes again when it is open", function()
+    local world = watched("Create", { retries = 100 }, true)
+    person(world, "", { alias = "a", message = "m" })
+    kit.wait("it to be told in vain", 10, function()
+      local hooks = kit.json.decode((kit.run { "curl", "-sS", world.opsgenie .. "/sandbox/opsgenie/webhooks" }))
+      return hooks[1].sent >= 2 and hooks[1].taken == 0, kit.json.encode(hooks)
+    end)
+    world:open "watcher"
+    world:counts("watcher", { received = 1, finished = 1 })
+    world:settle()
+  end)
+
+  it("is believed only with the secret", function()
+    local world = watched("Create", { headers = { ["X-Hook-Secret"] = "guessed" } })
+    person(world, "", { alias = "a", message = "m" })
+    kit.wait("it to be told in vain", 10, function()
+      local hooks = kit.json.decode((kit.run { "curl", "-sS", world.opsgenie .. "/sandbox/opsgenie/webhooks" }))
+      return hooks[1].sent == 1 and hooks[1].taken == 0
+    end)
+    local function post(body)
+      return (kit.run { "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", world.hook, "-H",
+        "X-Hook-Secret: " .. secret, "-H", "Content-Type: application/json", "-d", body })
+    end
+    assert.equal("400", post '{"action":')
+    assert.equal("400", post '{"alert":{}}')
+    assert.equal("200", post '{"action":"Of our own making","alert":{"alertId":"a7"}}')
+    world:counts("watcher", { received = 0 })
+    assert.equal("200", post '{"action":"create","alert":{"alertId":"a7","alias":"a"}}')
+    world:counts("watcher", { received = 1, finished = 1 })
+  end)
+
+  it("needs a secret and a listener, and a flow says so when it lacks one", function()
+    local world = kit.world()
+    world.config.webhooks = { listen = "127.0.0.1:0" }
+    world:flow("watcher", { yaml = watching:format "Create, Acknowlege", lua = watcher })
+    world:start()
+    world:must("on", "watcher", "--why", "the test begins")
+    world:says "webhook_verify"
   end)
 end)
