@@ -151,6 +151,7 @@ static void opsgenie_close(struct connection *connection)
     opsgenie_drop_hooks(opsgenie);
     http_close(opsgenie->http);
     proof_close(opsgenie->proof);
+    map_clear(&opsgenie->beats);
     opsgenie_drop_calls(opsgenie);
     free(opsgenie->base);
     forget(opsgenie->key);

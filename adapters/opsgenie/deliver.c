@@ -20,6 +20,7 @@
 #include "adapters/opsgenie/call.h"
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
 
 #define PATIENCE_NS (120 * (int64_t)1000000000)
 #define DOUBTS 3            /* times that a request must be unknown, until it is believed */
+#define BEATS_MOST 1000     /* names of heartbeats that are remembered */
 #define PING_FRESH_MS 60000 /* a ping that is older would hide an outage */
 
 /* Most requests are processed within a second. */
@@ -161,6 +163,53 @@ static void ask_outcome(uv_timer_t *timer)
     opsgenie_call_send(call, &request, true, on_outcome);
 }
 
+/* ---- is there such a heartbeat? ----------------------------------------------------------------------- */
+
+/* PONG does not tell, and a heartbeat that is not there, or off, would never call anybody. */
+static void on_beat(const struct http_reply *reply, void *context)
+{
+    struct opsgenie_call *call = context;
+    struct slice name = record_get(call->delivery->fields, "name");
+    struct opsgenie_verdict verdict;
+    json_t *body;
+    opsgenie_judge_read(reply, call->opsgenie->dialect, &body, &verdict);
+    json_t *beat = body ? opsgenie_read_answer(call->opsgenie->dialect, "heartbeat", name, body) : NULL;
+    const char *trouble = verdict.kind != OPSGENIE_DONE                     ? NULL
+                          : !json_is_object(beat)                           ? "there is no such heartbeat"
+                          : json_is_false(json_object_get(beat, "enabled")) ? "this heartbeat is switched off"
+                                                                            : NULL;
+    if (trouble) {
+        log_warning("connection %s: heartbeat %.*s is pinged, but %s: nobody is called when the pings stop",
+                    call->opsgenie->connection->name, SLICE_ARG(name), trouble);
+        snprintf(call->verdict.text, sizeof call->verdict.text, "the ping was taken, but %s", trouble);
+    }
+    json_decref(beat);
+    json_decref(body);
+    finish(call);
+}
+
+/* Looks at each heartbeat once, after its first ping since start.  False: there is nothing to look at. */
+static bool look_at_beat(struct opsgenie_call *call)
+{
+    struct opsgenie *opsgenie = call->opsgenie;
+    struct delivery *delivery = call->delivery;
+    struct slice name = record_get(delivery->fields, "name");
+    struct opsgenie_request request = OPSGENIE_REQUEST_INIT;
+    struct err err = ERR_INIT;
+    const struct query *query = opsgenie_queries;
+    if (!name.size || map_get(&opsgenie->beats, name) || opsgenie->beats.count >= BEATS_MOST)
+        return false;
+    map_put(&opsgenie->beats, name, opsgenie);
+    while (strcmp(query->name, "heartbeat") != 0)
+        query++;
+    bool ok = opsgenie_request_read(&request, opsgenie->connection->settings, query, delivery->fields, &err);
+    if (ok)
+        opsgenie_call_send(call, &request, true, on_beat);
+    else
+        opsgenie_request_clear(&request);
+    return ok;
+}
+
 /* ---- the write ----------------------------------------------------------------------------------------- */
 
 static void on_written(const struct http_reply *reply, void *context)
@@ -168,6 +217,8 @@ static void on_written(const struct http_reply *reply, void *context)
     struct opsgenie_call *call = context;
     opsgenie_judge_write(reply, about(call), &call->verdict);
     opsgenie_call_heard(call, reply, &call->verdict);
+    if (call->verdict.kind == OPSGENIE_DONE && look_at_beat(call))
+        return;
     if (call->verdict.kind != OPSGENIE_FOLLOW) {
         finish(call);
         return;

@@ -15,6 +15,7 @@
 #define HEADGATE_OPSGENIE_OPSGENIE_H
 
 #include "core/adapter.h"
+#include "core/base/map.h"
 #include "core/net/http.h"
 #include "core/net/webhooks.h"
 
@@ -153,6 +154,7 @@ struct opsgenie {
     struct opsgenie_call *calls; /* under way */
     struct proof *proof;         /* of webhooks; NULL: none are taken */
     struct opsgenie_hook *hooks; /* routes of webhooks, one for each flow that listens */
+    struct map beats;            /* names of heartbeats that were looked at since start; the values mean nothing */
 };
 
 void opsgenie_deliver(struct connection *connection, struct delivery *delivery);
