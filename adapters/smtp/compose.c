@@ -22,7 +22,11 @@
 #define TAG_MAX 35 /* bytes of a language tag */
 
 const struct option smtp_compose_fields[] = {
-    {.name = "to", .kind = OPTION_TEXT, .is_required = true, .help = "the one recipient's address: ada@example.net"},
+    {.name = "to",
+     .kind = OPTION_TEXT,
+     .is_required = true,
+     .help = "the one recipient's address: ada@example.net; with `campaign`, also a list of recipients: addresses, or "
+             "tables with what differs for one: {to = \"ada@example.net\", language = \"de\"}"},
     {.name = "campaign",
      .kind = OPTION_TEXT,
      .least = 1,

@@ -19,7 +19,7 @@
 #define COMPLAIN_MS 60000 /* a warning about refused tokens at most this often */
 
 /* What an operator decides; all other changes are an admin's. */
-static const char *const operator_paths[] = {"/v1/flows/", "/v1/held", "/v1/campaigns", NULL};
+static const char *const operator_paths[] = {"/v1/flows/", "/v1/held", "/v1/campaigns", "/v1/suppressed", NULL};
 
 static enum role role_needed(const char *method, const char *path)
 {

@@ -126,7 +126,7 @@ static bool route_get(struct admin *admin, struct request *request, const char *
     else if (strcmp(path, "/v1/store/verify") == 0)
         answer_store_verify(admin, request);
     else
-        return false;
+        return route_campaigns(admin, request);
     return true;
 }
 
@@ -147,7 +147,7 @@ static bool route_post(struct admin *admin, struct request *request, const char 
     else if (sscanf(path, "/v1/held/%llu/%15[a-z]%n", &number, what, &end) == 2 && !path[end])
         change_held(admin, request, number, what);
     else
-        return false;
+        return route_campaigns(admin, request);
     return true;
 }
 

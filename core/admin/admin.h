@@ -17,6 +17,7 @@
  *      POST /v1/held/all/retry | discard    {"why", "filter": {...}, "rate": a second, "as_it_was"}
  *      POST /v1/held/all/stop               {"why"}
  *      GET  /v1/held/progress               how far it is
+ *      GET  /v1/campaigns, /v1/suppressed   see campaigns.c
  *      GET  /v1/audit?limit=                who changed what, newest first
  *      GET  /v1/doctor                      what the connections and sources find when they look
  *      GET  /v1/store                       how large it is, when it will be full, how far a backup is

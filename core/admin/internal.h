@@ -59,5 +59,6 @@ void answer_doctor(struct admin *admin, struct request *request); /* doctor.c */
 void answer_store(struct admin *admin, struct request *request);  /* store.c */
 void answer_store_verify(struct admin *admin, struct request *request);
 void change_store_backup(struct admin *admin, struct request *request);
+bool route_campaigns(struct admin *admin, struct request *request); /* campaigns.c; false: it is about something else */
 
 #endif

@@ -41,6 +41,14 @@ static json_t *effect_json(struct store *store, json_t *asked)
     uint64_t number = (uint64_t)json_integer_value(json_array_get(asked, 2));
     json_t *effect = json_pack("{s:s, s:O, s:s, s:s}", "connection", connection, "verb", json_array_get(asked, 1), "id",
                                "", "state", "forgotten: its receipt has expired");
+    if (json_array_size(asked) > 3) { /* a list, which is no effect itself */
+        char text[200];
+        snprintf(text, sizeof text, "campaign %.100s, %lld recipients", json_string_value(json_array_get(asked, 3)),
+                 (long long)json_integer_value(json_array_get(asked, 4)));
+        json_object_set_new(effect, "state", json_string("handed over"));
+        json_object_set_new(effect, "text", json_of(slice_of(text)));
+        return effect;
+    }
     for (int retries = 0; retries < 100; retries++) {
         struct store_key key = effect_key(connection, number);
         struct slice receipt;

@@ -100,6 +100,8 @@ int held_edit(const struct cli_args *args, const char *number);                 
 int held_decide_all(const struct cli_args *args, const char *what, json_t *filter); /* held_all.c; takes the filter */
 int held_progress(const struct cli_args *args);
 int held_stop(const struct cli_args *args);
+int cli_campaigns(int argc, char **argv);
+int cli_suppressed(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_adapters(int argc, char **argv);

@@ -25,6 +25,8 @@ static const struct command commands[] = {
     {"releases", cli_releases, "what was released of a flow or rule"},
     {"trace", cli_trace, "what happened to a key: events, decisions, effects"},
     {"held", cli_held, "what needs a person: list, show, retry, discard"},
+    {"campaigns", cli_campaigns, "jobs that write to many: progress, pause, resume, cancel"},
+    {"suppressed", cli_suppressed, "to whom nothing is sent any more: list, add, remove"},
     {"audit", cli_audit, "who changed what, when and why"},
     {"doctor", cli_doctor, "look at every connection and queue"},
     {"store", cli_store, "the store: sizes and when it is full, verify, backup, compact, restore"},

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#define LIST_SHOWN 5 /* items of a list that is longer */
+
 static const struct cli_help help = {
     .usage = "try FLOW EVENT.json [--json]",
     .text = "Runs one event through the flow in its folder, in the same world as in the daemon, and prints what each\n"
@@ -38,6 +40,23 @@ static void answer(struct run *run, void *context)
     free(text);
 }
 
+/* A long list: how many, and the first of them. */
+static bool print_list(const char *name, json_t *value)
+{
+    size_t count = json_array_size(value);
+    if (count <= LIST_SHOWN)
+        return false;
+    printf("  %-12s %zu: ", name, count);
+    for (size_t i = 0; i < LIST_SHOWN; i++) {
+        json_t *item = json_array_get(value, i);
+        char *text = json_is_string(item) ? NULL : json_dumps(item, JSON_ENCODE_ANY);
+        printf("%s, ", text ? text : json_string_value(item));
+        free(text);
+    }
+    printf("...\n");
+    return true;
+}
+
 static void print_effect(json_t *effect)
 {
     const char *name;
@@ -47,6 +66,8 @@ static void print_effect(json_t *effect)
     if (cli_text(effect, "next")[0])
         printf("  %-12s %s\n", "next", cli_text(effect, "next"));
     json_object_foreach(json_object_get(effect, "fields"), name, value) {
+        if (print_list(name, value))
+            continue;
         char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
         printf("  %-12s %s\n", name, text ? text : json_string_value(value));
         free(text);

@@ -62,6 +62,7 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
                                       .loop = engine->loop,
                                       .webhooks = engine->webhooks};
     struct lane_options options = lane_options_of(engine, from);
+    options.releases = &engine->lane_releases;
     lane_open(engine->store, &engine->held, connection, &options);
     if (from->is_elsewhere) {
         char why[200];
@@ -273,6 +274,7 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
         return NULL;
     }
     held_open(&engine->held, engine->store);
+    engine->lane_releases = engine_releases(engine);
     engine->flows_context = (struct flow_context){.loop = loop,
                                                   .store = engine->store,
                                                   .held = &engine->held,
@@ -316,6 +318,7 @@ static void free_engine(uv_handle_t *handle)
     map_each(&engine->gates, free_value, NULL);
     map_clear(&engine->gates);
     map_clear(&engine->settling);
+    map_clear(&engine->deciding);
     fuses_clear(&engine->flows_context.fuses);
     recovery_free(engine);
     rulebook_clear(&engine->rules);

@@ -8,6 +8,7 @@
 #ifndef HEADGATE_ENGINE_ENGINE_H
 #define HEADGATE_ENGINE_ENGINE_H
 
+#include "core/campaign/campaign.h"
 #include "core/config/config.h"
 #include "core/flow/flow.h"
 #include "core/lane/lane.h"
@@ -100,5 +101,12 @@ struct recovery_view {
     int64_t began_ms, ended_ms; /* ended: 0 while it runs */
 };
 bool engine_look_recovery(const struct engine *engine, struct recovery_view *view); /* the last one; false: none yet */
+
+/* A campaign is paused, goes on, or is cancelled for ever. */
+void engine_set_campaign(struct engine *engine, const char *connection, const char *name, enum campaign_state state,
+                         const struct author *author, engine_done done, void *context);
+/* Nothing is sent to this recipient any more through the connection, or it may be again. */
+void engine_suppress(struct engine *engine, const char *connection, const char *recipient, bool is_suppressed,
+                     const struct author *author, engine_done done, void *context);
 
 #endif

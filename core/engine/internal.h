@@ -17,11 +17,13 @@ struct engine {
     size_t connection_count;
     struct flow **flows; /* in order of names */
     size_t flow_count;
-    struct rulebook rules;     /* live */
-    uint64_t audit_last;       /* number of the newest audit row */
-    struct map gates;          /* key of its row -> struct gate_row, owned: as last decided */
-    struct map settling;       /* numbers (8 bytes) of held things about which somebody decides just now */
-    struct recovery *recovery; /* of all that match a filter: the last one; NULL: none yet */
+    struct rulebook rules;              /* live */
+    uint64_t audit_last;                /* number of the newest audit row */
+    struct map gates;                   /* key of its row -> struct gate_row, owned: as last decided */
+    struct map deciding;                /* campaigns and recipients about which a change is under way */
+    struct lane_releases lane_releases; /* for the feeders */
+    struct map settling;                /* numbers (8 bytes) of held things about which somebody decides just now */
+    struct recovery *recovery;          /* of all that match a filter: the last one; NULL: none yet */
     uv_timer_t recovery_timer;
 
     struct deploy *deploys; /* the first is under way, the others wait */
@@ -77,6 +79,9 @@ void held_wake(struct engine *engine);
 
 /* recovery.c */
 void recovery_free(struct engine *engine);
+
+/* campaign.c */
+struct lane_releases engine_releases(struct engine *engine);
 
 /* deploy.c */
 void deploy_stop(struct engine *engine); /* ends the one under way, drops the others */

@@ -4,6 +4,7 @@
 #include "core/base/utf8.h"
 #include "core/campaign/campaign.h"
 #include "core/flow/continuation.h"
+#include "core/flow/recipients.h"
 #include "core/flow/run.h"
 #include "core/lua/json.h"
 
@@ -12,6 +13,7 @@
 
 #define FIELDS_MAX ((size_t)16 << 20)  /* bytes of what one effect may say */
 #define EFFECTS_MAX ((size_t)64 << 20) /* bytes of all effects of one event */
+#define FIRST_OF_LIST 3                /* recipients for whom a mail, say, is made at once, to see whether it can be */
 #define BYTES_PER_INSTRUCTION 8        /* encoding is work that the hook does not see: it is charged to the budget */
 
 /* What every verb may be given, beside its adapter's own fields. */
@@ -176,15 +178,18 @@ static bool take_common(lua_State *L, int table, const struct run *run, int *nex
 }
 
 /* Encodes the table at `table` by the table of options; what is named in `common` may stand there, too.  False with the
- * reason.  Raises only on lack of memory. */
-static bool encode_fields(lua_State *L, int table, const struct option *options, const struct option *common,
-                          struct buf *record, struct err *err)
+ * reason.  Raises only on lack of memory.  `elsewhere`: a field that is not looked at here, because the table says only
+ * a part; then nothing is missing. */
+static bool encode_part(lua_State *L, int table, const struct option *options, const struct option *common,
+                        const char *elsewhere, struct buf *record, struct err *err)
 {
     int given = 0, taken = 0;
     for (const struct option *option = options; option->name; option++) {
         lua_pushstring(L, option->name);
         int type = lua_rawget(L, table);
-        if (type != LUA_TNIL) {
+        if (elsewhere && strcmp(option->name, elsewhere) == 0) {
+            given += type != LUA_TNIL;
+        } else if (type != LUA_TNIL) {
             given++;
             size_t before = record->size;
             if (!add_field(L, option, record, err))
@@ -193,7 +198,7 @@ static bool encode_fields(lua_State *L, int table, const struct option *options,
                 && !choice_is_good(
                     option, record_get((struct slice){record->data + before, record->size - before}, option->name)))
                 return err_set(err, "`%s` must be one of %s", option->name, option->choices);
-        } else if (option->is_required) {
+        } else if (option->is_required && !elsewhere) {
             return err_set(err, "`%s` is missing: %s", option->name, option->help);
         }
         lua_pop(L, 1);
@@ -209,6 +214,59 @@ static bool encode_fields(lua_State *L, int table, const struct option *options,
         lua_pop(L, 1);
     }
     return taken == given || refuse_unknown(L, table, options, common, err);
+}
+
+/* ---- a list of recipients ------------------------------------------------------------------------ */
+
+static const struct option *option_of(const struct option *options, const char *name)
+{
+    while (strcmp(options->name, name) != 0)
+        options++;
+    return options;
+}
+
+/* The entry on top: a recipient, or a table of the fields that it has for itself. */
+static bool encode_entry(lua_State *L, const struct verb *verb, struct buf *entry, struct err *err)
+{
+    if (lua_type(L, -1) != LUA_TTABLE)
+        return add_field(L, option_of(verb->fields, verb->recipient_field), entry, err);
+    int table = lua_gettop(L);
+    lua_pushstring(L, verb->campaign_field);
+    if (lua_rawget(L, table) != LUA_TNIL)
+        return err_set(err, "`%s` is the same for all of a list", verb->campaign_field);
+    return encode_part(L, table, verb->fields, no_fields, verb->campaign_field, entry, err)
+           && (record_has(buf_slice(entry), verb->recipient_field)
+               || err_set(err, "`%s` is missing", verb->recipient_field));
+}
+
+/* The list on top, as recipients_list wants it. */
+static bool encode_list(lua_State *L, const struct verb *verb, struct buf *entries, struct err *err)
+{
+    static struct buf entry = BUF_INIT(FIELDS_MAX); /* not on the stack: lack of memory leaps over it */
+    int list = lua_gettop(L);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+    lua_pushnil(L);
+    if (count == 0 && lua_next(L, list))
+        return err_set(err, "`%s` must be one recipient or a list of them", verb->recipient_field);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_settop(L, list);
+        lua_rawgeti(L, list, i);
+        buf_reset(&entry);
+        if (!encode_entry(L, verb, &entry, err))
+            return err_wrap(err, "`%s`, entry %lld", verb->recipient_field, (long long)i);
+        if (!record_add_text(entries, "r", buf_slice(&entry)))
+            return err_set(err, "`%s` is larger than %zu MiB", verb->recipient_field, EFFECTS_MAX >> 20);
+    }
+    return true;
+}
+
+/* True: the recipient's field of the table at 1 is a list, which is on top of the stack. */
+static bool has_list(lua_State *L, const struct verb *verb)
+{
+    if (!verb->campaign_field)
+        return false;
+    lua_pushstring(L, verb->recipient_field);
+    return lua_rawget(L, 1) == LUA_TTABLE;
 }
 
 struct run *api_run(lua_State *L, const char *what)
@@ -233,12 +291,10 @@ static void list_files_of(const struct ask *ask, const char *prefix, struct buf 
             buf_addf(names, "%s%s", names->size ? ", " : "", release->files[i].path);
 }
 
-static bool prepare(struct run *run, struct asked *asked, struct slice fields, struct err *err)
+static bool prepare(struct run *run, const struct asked *asked, struct slice fields, struct buf *out, struct err *err)
 {
-    if (run->keeps_fields)
-        buf_add_slice(&asked->as_said, fields);
     if (!asked->verb->prepare)
-        return buf_add_slice(&asked->fields, fields);
+        return buf_add_slice(out, fields);
     struct ask ask = {.connection = asked->connection,
                       .verb = asked->verb,
                       .flow = run->instance->release->name,
@@ -248,36 +304,50 @@ static bool prepare(struct run *run, struct asked *asked, struct slice fields, s
                       .file = release_file_of,
                       .list = list_files_of,
                       .context = run};
-    return asked->verb->prepare(&ask, &asked->fields, err)
-           && (!asked->fields.is_over || err_set(err, "it is too large"));
+    return asked->verb->prepare(&ask, out, err) && (!out->is_over || err_set(err, "it is too large"));
 }
 
-/* Whom it reaches and in whose course, as the fields say; an effect of a campaign has its name from that. */
-static bool address(struct asked *asked, struct slice fields, struct err *err)
+/* A list is prepared later, one by one.  If nothing can be made for any of its first, there is no need to wait. */
+static bool try_first(struct run *run, const struct asked *asked, struct err *err)
 {
-    const struct verb *verb = asked->verb;
-    struct slice recipient = verb->recipient_field ? record_get(fields, verb->recipient_field) : SLICE_NONE;
-    struct slice campaign = verb->campaign_field ? record_get(fields, verb->campaign_field) : SLICE_NONE;
-    if (recipient.size
-        && !(verb->canonical ? verb->canonical(recipient, &asked->recipient, err)
-                             : buf_add_slice(&asked->recipient, recipient)))
-        return asked->recipient.is_over
-                   ? err_set(err, "`%s` is longer than %d bytes", verb->recipient_field, RECIPIENT_MAX)
-                   : err_wrap(err, "`%s`", verb->recipient_field);
-    if (!campaign.data)
-        return true;
-    if (!campaign_name_is_good(campaign, err))
-        return err_wrap(err, "`%s`", verb->campaign_field);
-    if (!asked->recipient.size)
-        return err_set(err, "a `%s` writes to recipients: `%s` is missing", verb->campaign_field,
-                       verb->recipient_field);
-    asked->campaign = mem_copy(campaign);
-    effect_make_campaign_id(asked->connection->name, campaign, buf_slice(&asked->recipient), asked->id);
-    return true;
+    struct buf fields = BUF_INIT(2 * FIELDS_MAX), out = BUF_INIT(FIELDS_MAX), recipient = BUF_INIT(RECIPIENT_MAX);
+    struct field entry;
+    struct err each;
+    bool ok = asked->recipient_count == 0;
+    int tries = 0;
+    for (size_t at = 0; !ok && tries < FIRST_OF_LIST && record_next(buf_slice(&asked->recipients), &at, &entry);
+         tries++) {
+        buf_reset(&fields);
+        buf_reset(&out);
+        buf_add_slice(&fields, buf_slice(&asked->fields));
+        buf_add_slice(&fields, entry.value);
+        err_clear(&each);
+        buf_reset(&recipient);
+        ok = recipients_recognise(asked->verb, record_get(entry.value, asked->verb->recipient_field), &recipient, &each)
+             && prepare(run, asked, buf_slice(&fields), &out, &each);
+        if (!ok && tries == 0)
+            *err = each;
+    }
+    buf_clear(&fields);
+    buf_clear(&out);
+    buf_clear(&recipient);
+    return ok || err_wrap(err, "nothing can be made for the first %d of the list; for its first", tries);
+}
+
+/* `entries`: of a list; data NULL: it is none. */
+static bool build(struct run *run, struct asked *asked, struct slice fields, struct slice entries, struct err *err)
+{
+    if (run->keeps_fields)
+        buf_add_slice(&asked->as_said, fields);
+    if (entries.data && asked->next >= 0)
+        return err_set(err, "`next` is for one effect; of a list, `headgate campaigns` tells what became of each");
+    if (entries.data)
+        return recipients_list(asked, fields, entries, err) && try_first(run, asked, err);
+    return recipients_one(asked, fields, err) && prepare(run, asked, fields, &asked->fields, err);
 }
 
 static bool collect(struct run *run, struct connection *connection, const struct verb *verb, struct slice fields,
-                    int next, struct err *err)
+                    struct slice entries, int next, struct err *err)
 {
     int64_t most = run->instance->manifest->effects_per_event;
     if ((int64_t)run->asked_count >= most)
@@ -291,14 +361,16 @@ static bool collect(struct run *run, struct connection *connection, const struct
                             .next = next,
                             .fields = BUF_INIT(FIELDS_MAX),
                             .as_said = BUF_INIT(FIELDS_MAX),
-                            .recipient = BUF_INIT(RECIPIENT_MAX)};
+                            .recipient = BUF_INIT(RECIPIENT_MAX),
+                            .recipients = BUF_INIT(EFFECTS_MAX)};
     effect_make_id(run->instance->release->name, run_identity(run), instance_step_name(run->instance, run->step),
                    run->position, asked->id);
     run->asked_count++;
-    if (!address(asked, fields, err) || !prepare(run, asked, fields, err)) {
+    if (!build(run, asked, fields, entries, err)) {
         buf_clear(&asked->fields); /* the flow may catch the error and go on: nothing of it stays */
         buf_clear(&asked->as_said);
         buf_clear(&asked->recipient);
+        buf_clear(&asked->recipients);
         free(asked->campaign);
         run->asked_count--;
         return false;
@@ -306,7 +378,7 @@ static bool collect(struct run *run, struct connection *connection, const struct
     if (next >= 0)
         continuation_cause(run, asked->cause);
     run->position++;
-    run->asked_bytes += asked->fields.size;
+    run->asked_bytes += asked->fields.size + asked->recipients.size;
     return run->asked_bytes <= EFFECTS_MAX
            || err_set(err, "the effects of this event have more than %zu MiB in all", EFFECTS_MAX >> 20);
 }
@@ -332,11 +404,19 @@ static int call_verb(lua_State *L)
         return luaL_error(L, "%s.%s takes one table of fields: %s.%s { ... }", connection->name, verb->name,
                           connection->name, verb->name);
     static struct buf fields = BUF_INIT(FIELDS_MAX); /* of the loop thread; kept, because this runs for every effect */
+    static struct buf entries = BUF_INIT(EFFECTS_MAX);
     buf_reset(&fields);
-    int next;
-    bool ok = encode_fields(L, 1, verb->fields, common_fields, &fields, &err) && take_common(L, 1, run, &next, &err)
-              && collect(run, connection, verb, buf_slice(&fields), next, &err);
-    world_charge(L, (int64_t)(fields.size / BYTES_PER_INSTRUCTION)); /* also where it failed: it was work */
+    buf_clear(&entries);
+    int next = -1;
+    bool is_list = has_list(L, verb);
+    bool ok = !is_list || (buf_add_text(&entries, "") && encode_list(L, verb, &entries, &err));
+    lua_settop(L, 1);
+    ok = ok && encode_part(L, 1, verb->fields, common_fields, is_list ? verb->recipient_field : NULL, &fields, &err)
+         && take_common(L, 1, run, &next, &err)
+         && collect(run, connection, verb, buf_slice(&fields), is_list ? buf_slice(&entries) : SLICE_NONE, next, &err);
+    world_charge(
+        L, (int64_t)((fields.size + entries.size) / BYTES_PER_INSTRUCTION)); /* also where it failed: it was work */
+    buf_clear(&entries);
     if (!ok)
         raise_about(L, connection, verb->name, &err);
     return 0;
@@ -361,7 +441,7 @@ static int call_query(lua_State *L)
         return luaL_error(L, "%s.%s reads, and cannot do so inside of a comparator or a gsub function",
                           connection->name, query->name);
     buf_reset(&run->query_fields);
-    if (!encode_fields(L, 1, query->fields, no_fields, &run->query_fields, &err))
+    if (!encode_part(L, 1, query->fields, no_fields, NULL, &run->query_fields, &err))
         raise_about(L, connection, query->name, &err);
     run->query = query;
     run->query_connection = connection;

@@ -191,21 +191,45 @@ static json_t *field_json(const struct field *field, struct slice record)
     return json_stringn(field->value.data ? field->value.data : "", field->value.size);
 }
 
+static void add_fields(json_t *fields, struct slice record)
+{
+    struct field field;
+    for (size_t at = 0; record_next(record, &at, &field);) {
+        char name[256];
+        memcpy(name, field.name.data, field.name.size);
+        name[field.name.size] = '\0';
+        json_t *value = field_json(&field, record);
+        json_object_set_new(fields, name, value ? value : json_null());
+    }
+}
+
+/* As the flow said them, but each once: a text, or a table where one has more for itself. */
+static json_t *recipients_json(const struct asked *asked)
+{
+    json_t *list = json_array();
+    struct field entry;
+    for (size_t at = 0; record_next(buf_slice(&asked->recipients), &at, &entry);) {
+        json_t *fields = json_object();
+        add_fields(fields, entry.value);
+        if (json_object_size(fields) == 1) {
+            json_array_append(list, json_object_get(fields, asked->verb->recipient_field));
+            json_decref(fields);
+        } else {
+            json_array_append_new(list, fields);
+        }
+    }
+    return list;
+}
+
 static json_t *effects_of(const struct run *run)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < run->asked_count; i++) {
         const struct asked *asked = &run->asked[i];
         json_t *fields = json_object();
-        struct slice record = buf_slice(&asked->as_said);
-        struct field field;
-        for (size_t at = 0; record_next(record, &at, &field);) {
-            char name[256];
-            memcpy(name, field.name.data, field.name.size);
-            name[field.name.size] = '\0';
-            json_t *value = field_json(&field, record);
-            json_object_set_new(fields, name, value ? value : json_null());
-        }
+        add_fields(fields, buf_slice(&asked->as_said));
+        if (asked->is_list)
+            json_object_set_new(fields, asked->verb->recipient_field, recipients_json(asked));
         json_t *effect = json_pack("{s:s, s:s, s:s, s:o}", "id", asked->id, "connection", asked->connection->name,
                                    "verb", asked->verb->name, "fields", fields);
         if (asked->next >= 0) {

@@ -9,6 +9,7 @@
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/campaign/list.h"
 #include "core/flow/continuation.h"
 #include "core/flow/internal.h"
 
@@ -47,7 +48,9 @@ void flow_count(struct flow *flow, struct change *change, enum flow_counter coun
 static void asked_is_on_disk(struct asked *asked)
 {
     struct lane *lane = asked->connection->lane;
-    if (asked->campaign)
+    if (asked->is_list)
+        lane_feed(lane, asked->number);
+    else if (asked->campaign)
         lane_wrote(lane, slice_of(asked->campaign), buf_slice(&asked->recipient));
     lane_wake(lane);
 }
@@ -136,7 +139,12 @@ static void add_effects(struct buf *item, const struct run *run)
         buf_add_text(item, run->asked[i].connection->name);
         buf_add_text(item, "\",\"");
         buf_add_text(item, run->asked[i].verb->name);
-        add_number(item, "\",", (int64_t)run->asked[i].number);
+        add_number(item, "\",", run->asked[i].is_list ? 0 : (int64_t)run->asked[i].number);
+        if (run->asked[i].is_list) {
+            buf_add_text(item, ",");
+            buf_add_json(item, slice_of(run->asked[i].campaign));
+            add_number(item, ",", (int64_t)run->asked[i].recipient_count);
+        }
         buf_add_text(item, "]");
     }
     buf_add_text(item, "]}");
@@ -176,9 +184,30 @@ static void add_trail(struct job *job, struct change *change, const char *outcom
 
 /* ---- outcomes --------------------------------------------------------------------------------------- */
 
+static void add_list(struct job *job, struct change *change, struct asked *asked)
+{
+    struct run *run = job->run;
+    struct list list = {.campaign = slice_of(asked->campaign),
+                        .verb = asked->verb->name,
+                        .flow = job->flow->name,
+                        .release = run->instance->release->hash,
+                        .step = instance_step_name(run->instance, asked->step),
+                        .event_id = slice_of(run->id),
+                        .asked_ms = run->began_ms,
+                        .when_unknown = run->instance->manifest->when_unknown,
+                        .fields = buf_slice(&asked->fields),
+                        .recipients = buf_slice(&asked->recipients),
+                        .duplicates = asked->duplicate_count};
+    asked->number = lane_hand_over(asked->connection->lane, change, &list);
+}
+
 static void add_effect(struct job *job, struct change *change, struct asked *asked)
 {
     struct run *run = job->run;
+    if (asked->is_list) {
+        add_list(job, change, asked);
+        return;
+    }
     struct effect effect = {.flow = job->flow->name,
                             .release = run->instance->release->hash,
                             .step = instance_step_name(run->instance, asked->step),
@@ -212,6 +241,8 @@ static bool is_allowed(struct job *job, struct err *why)
     const struct run *run = job->run;
     for (size_t i = 0; i < run->asked_count; i++) {
         const struct asked *asked = &run->asked[i];
+        if (asked->is_list)
+            continue; /* its recipients are counted when they are fed */
         struct fuse_load load = {.flow = job->flow->name,
                                  .manifest = run->instance->manifest,
                                  .connection = asked->connection,

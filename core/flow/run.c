@@ -42,6 +42,7 @@ void run_forget_effects(struct run *run)
         buf_clear(&run->asked[i].fields);
         buf_clear(&run->asked[i].as_said);
         buf_clear(&run->asked[i].recipient);
+        buf_clear(&run->asked[i].recipients);
         free(run->asked[i].campaign);
     }
     run->asked_count = 0;

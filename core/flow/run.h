@@ -20,8 +20,12 @@ struct asked {
     struct connection *connection;
     const struct verb *verb;
     char id[EFFECT_ID_SIZE];
-    char *campaign;       /* in whose course; NULL: of none; owned */
-    struct buf recipient; /* whom it reaches, as they are recognised; empty: nobody in particular */
+    char *campaign;         /* in whose course; NULL: of none; owned */
+    struct buf recipient;   /* whom it reaches, as they are recognised; empty: nobody in particular */
+    bool is_list;           /* it reaches a list of them: */
+    struct buf recipients;  /* record: a field `r` for each, its value a record of the fields that it has for itself */
+    size_t recipient_count; /* of these */
+    size_t duplicate_count; /* left out: in it already */
     int step;
     int next;                   /* the step at which a run is told how it ended; -1: nobody asks */
     char cause[EFFECT_ID_SIZE]; /* of that run */

@@ -96,10 +96,20 @@ static bool is_suppressed(struct work *work)
     return true;
 }
 
+static void on_parked(void *context)
+{
+    struct work *work = context;
+    struct lane *lane = work->lane;
+    char *campaign = mem_copy(work->campaign);
+    work_settled(work);
+    feeder_parked(lane, slice_of(campaign));
+    free(campaign);
+}
+
 static void park(struct work *work, const struct campaign_view *view)
 {
     struct lane *lane = work->lane;
-    struct change *change = work_change(work);
+    struct change *change = change_new(on_parked, work);
     char text[TEXT_MAX];
     struct store_key from = effect_key(lane->connection->name, work->entry.number);
     struct store_key to = campaign_parked_key(lane->connection->name, work->campaign, work->entry.number);

@@ -5,6 +5,7 @@
  *      pace.c     may it send now? rates, pauses, the breaker
  *      begin.c    an effect, or a batch of them, on its way to the adapter
  *      campaign.c who is written to, and who not
+ *      feeder.c   from lists of recipients into the outbox
  *      park.c     effects of a flow whose gate is tripped
  *      merge.c    earlier effects that a later one does for
  *      verdict.c  what the adapter answers
@@ -82,6 +83,10 @@ struct lane {
     struct held_numbers *held;
     struct connection *connection;
     struct lane_options options;
+    struct supply *supplies; /* lists and parked rows that are not yet in the outbox whole, in the order they came */
+    bool feeds;              /* there may be something to feed */
+    uint64_t last_list;      /* number given out */
+    char list_counter[NAME_MAX_BYTES + 16];
     struct ledger ledger; /* of who was written to in campaigns */
     struct backlog backlogs[PRIORITIES];
     int credit[PRIORITIES]; /* for taking turns by weight */
@@ -140,6 +145,12 @@ bool work_is_unwanted(struct work *work); /* it was not sent, and why is on its 
 void work_bounce(struct work *work, const char *text);
 void campaign_enters(struct lane *lane, struct change *change, struct slice row);
 
+/* feeder.c */
+void feeder_open(struct lane *lane);
+void feeder_close(struct lane *lane);
+void feeder_work(struct lane *lane);
+void feeder_parked(struct lane *lane, struct slice campaign); /* a row of it is parked, on disk */
+
 /* lane.c */
 uint64_t lane_put_row(struct lane *lane, struct change *change, struct slice row, enum lane_counter counter);
 
@@ -166,6 +177,7 @@ void work_postpone(struct work *work, int64_t wait_ms, const char *text);
 void work_hold(struct work *work, const char *verdict, const char *text, const struct delivery_known *known);
 void work_hold_in(struct work *work, struct change *change, const char *verdict, const char *text,
                   const struct delivery_known *known);
+void receipt_refused(struct lane *lane, struct change *change, uint64_t number, struct slice id, const char *text);
 void receipt_superseded(struct lane *lane, struct change *change, uint64_t number, struct slice id, const char *text);
 void work_counts(struct work *work, struct change *change, enum campaign_counter counter);
 void work_refuse(struct work *work, struct change *change, enum campaign_counter counter, const char *text);

@@ -95,6 +95,8 @@ static void lane_work(struct lane *lane)
 static void on_before_wait(uv_prepare_t *prepare)
 {
     struct lane *lane = prepare->data;
+    if (!lane->is_stopped && !lane->is_refused)
+        feeder_work(lane);
     while (lane->is_woken && !lane->is_stopped && !lane->is_refused) {
         lane->is_woken = false;
         lane_work(lane);
@@ -168,6 +170,7 @@ struct lane *lane_open(struct store *store, struct held_numbers *held, struct co
     for (int i = 0; i < PRIORITIES; i++)
         backlog_open(&lane->backlogs[i], lane, (enum priority)i);
     pace_open(lane);
+    feeder_open(lane);
     uv_prepare_init(connection->loop, &lane->before_wait);
     lane->before_wait.data = lane;
     uv_timer_init(connection->loop, &lane->timer);
@@ -212,6 +215,7 @@ static void on_closed(uv_handle_t *handle)
     for (int i = 0; i < PRIORITIES; i++)
         backlog_clear(&lane->backlogs[i]);
     buf_clear(&lane->scratch);
+    feeder_close(lane);
     ledger_clear(&lane->ledger);
     stats_clear(&lane->stats);
     free(lane);

@@ -38,6 +38,15 @@ struct lane_outcome {
     struct slice data; /* JSON that the adapter gave; size 0: none */
 };
 
+/* Files of a flow's releases, from which the mails of a list are made, say. */
+struct lane_releases {
+    void *(*open)(void *context, const char *flow, const char *hash, struct err *err); /* NULL with the reason */
+    bool (*find)(const void *release, const char *path, struct slice *content);        /* lent until it is closed */
+    void (*list)(const void *release, const char *prefix, struct buf *names);          /* comma-separated */
+    void (*close)(void *release);
+    void *context;
+};
+
 struct lane_options {
     unsigned concurrency;               /* calls under way at once; a call is one delivery, or a batch of them */
     struct rate_limit rates[RATES_MAX]; /* calls begun, within each of these */
@@ -47,6 +56,7 @@ struct lane_options {
     int64_t receipts_ms;  /* how long a receipt is kept */
     /* Tells a flow how an effect ended, in the change that says so.  NULL: nobody asks. */
     void (*on_outcome)(void *context, struct change *change, const struct lane_outcome *outcome);
+    const struct lane_releases *releases; /* lent for the lane's life; may be NULL where no list is ever handed over */
     /* Nothing of this flow may leave now: its effects stay where they are, until lane_unpark. NULL: of none. */
     bool (*is_parked)(void *context, const char *flow);
     /* How an effect ended at the far side: done, or refused or unknown; in the change that has it. NULL: nobody asks.
@@ -79,6 +89,13 @@ void lane_unpark(struct lane *lane); /* a flow may let its effects leave again *
 uint64_t lane_add_once(struct lane *lane, struct change *change, struct slice row);
 bool lane_has_written(struct lane *lane, struct slice campaign, struct slice recipient); /* lane_add_once would not */
 void lane_wrote(struct lane *lane, struct slice campaign, struct slice recipient);       /* it is on disk */
+/* A list of recipients, frozen in this change; they enter the outbox a few hundred at a time, at low priority.  Returns
+ * its number; from the change's `done`, call lane_feed. */
+struct list;
+uint64_t lane_hand_over(struct lane *lane, struct change *change, const struct list *list);
+void lane_feed(struct lane *lane, uint64_t list);
+void lane_look_at_campaigns(struct lane *lane);                       /* the state of one was changed, on disk */
+double lane_feed_rate(const struct lane *lane, const char *campaign); /* recipients a second; 0: it does not go on */
 /* Takes the effect of a held row (its `item`, which had `number`) back into the outbox, with its old id; its age counts
  * from now. */
 void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number);

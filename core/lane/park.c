@@ -39,5 +39,6 @@ void lane_read_again(struct lane *lane)
 void lane_unpark(struct lane *lane)
 {
     lane->wants_unpark = true;
+    lane->feeds = true;
     lane->is_woken = true;
 }

@@ -59,6 +59,14 @@ void lane_refuse_effect(struct lane *lane, struct change *change, struct slice h
                                      .attempts = receipt.attempts});
 }
 
+/* Of one that is not in the outbox any more. */
+void receipt_refused(struct lane *lane, struct change *change, uint64_t number, struct slice id, const char *text)
+{
+    struct receipt receipt = {.outcome = "refused", .id = id, .text = text};
+    receipt_put(lane, change, number, &receipt);
+    change_count(change, lane->counter_keys[LANE_REFUSED], 1);
+}
+
 void receipt_superseded(struct lane *lane, struct change *change, uint64_t number, struct slice id, const char *text)
 {
     struct receipt receipt = {.outcome = "superseded", .id = id, .text = text};
@@ -120,6 +128,7 @@ void work_release(struct work *work)
 
 void work_settled(struct work *work)
 {
+    work->lane->feeds = true;
     work_release(work);
     backlog_remove(work);
 }

@@ -296,9 +296,18 @@ function opsgenie.heartbeat(fields) end
 ---@class headgate.Smtp
 local smtp = {}
 
+--- One of a list, with what differs for this one; the rest is as for all.
+---@class headgate.smtp.Recipient
+---@field to string
+---@field language? string
+---@field data? table
+---@field subject? string
+---@field text? string
+---@field html? string
+
 --- From a template of the flow's folder ...
 ---@class headgate.smtp.Template
----@field to string          one address
+---@field to string|(string|headgate.smtp.Recipient)[]   one address; with `campaign`, also a list of recipients
 ---@field campaign? string   name of the job in whose course it is sent: one campaign writes to one address once, for ever
 ---@field template string    NAME of templates/NAME.LANGUAGE.txt (and .html)
 ---@field language string
@@ -307,7 +316,7 @@ local smtp = {}
 
 --- ... or as it stands.
 ---@class headgate.smtp.Plain
----@field to string
+---@field to string|(string|headgate.smtp.Recipient)[]
 ---@field campaign? string
 ---@field subject string
 ---@field text string

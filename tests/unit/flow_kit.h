@@ -114,6 +114,36 @@ static void tell_flow(void *context, struct change *change, const struct lane_ou
     flow_outcome(flow, change, outcome);
 }
 
+/* Every release has the one file of release_of. */
+static bool has_no_release;
+
+static void *open_release(void *context, const char *name, const char *hash, struct err *err)
+{
+    (void)context, (void)name, (void)hash;
+    if (has_no_release)
+        err_set(err, "its release is gone");
+    return has_no_release ? NULL : mem_text("content of a");
+}
+
+static bool find_file(const void *release, const char *path, struct slice *content)
+{
+    *content = slice_of(release);
+    return strcmp(path, "templates/a.txt") == 0;
+}
+
+static void list_files(const void *release, const char *prefix, struct buf *names)
+{
+    (void)release, (void)prefix;
+    buf_add_text(names, "templates/a.txt");
+}
+
+static void close_release(void *release)
+{
+    free(release);
+}
+
+static const struct lane_releases releases = {open_release, find_file, list_files, close_release, NULL};
+
 UNUSED static void make_flow(struct instance *instance)
 {
     flows = (struct flow_context){.loop = &kit.loop,
@@ -129,7 +159,8 @@ UNUSED static void make_flow(struct instance *instance)
                                                 .receipts_ms = 86400000,
                                                 .is_parked = is_parked,
                                                 .on_answer = on_answer,
-                                                .on_outcome = tell_flow});
+                                                .on_outcome = tell_flow,
+                                                .releases = &releases});
     kit.connections[0].fuse = &box_limits;
     trips = 0;
     flow = flow_new(&flows, "f");

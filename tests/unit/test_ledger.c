@@ -164,7 +164,7 @@ TEST(a_campaign_has_a_name_and_a_recipient)
     assert_int_equal(rows_in(TABLE_HELD), 4);
     assert_int_equal(rows_in(TABLE_LEDGER), 0);
     assert_true(has_words(record_get(held_row(1), "reason"), "the name of a campaign has 1 to 100 bytes"));
-    assert_true(has_words(record_get(held_row(3), "reason"), "`to` is missing"));
+    assert_true(has_words(record_get(held_row(3), "reason"), "`to` is empty"));
     assert_true(has_words(record_get(held_row(4), "reason"), "!x is nobody"));
     flow_close();
 }
