@@ -37,6 +37,30 @@ struct lane_releases engine_releases(struct engine *engine)
         .open = open_release, .find = find_file, .list = list_files, .close = close_release, .context = engine};
 }
 
+/* ---- fuses of the flows that handed lists over ------------------------------------------------------------ */
+
+/* A flow that is not here any more has no limits. */
+static bool allows(void *context, struct change *change, struct fuse_claim **claim, const struct lane_listed *listed)
+{
+    struct flow *flow = engine_flow(context, listed->flow);
+    return !flow || flow_may_feed(flow, change, claim, listed);
+}
+
+static void count_fed(void *context, struct change *change, struct fuse_claim *claim)
+{
+    flows_count_fed(&((struct engine *)context)->flows_context, change, claim);
+}
+
+static void have_fed(void *context, struct fuse_claim *claim)
+{
+    flows_have_fed(&((struct engine *)context)->flows_context, claim);
+}
+
+struct lane_fuses engine_fuses(struct engine *engine)
+{
+    return (struct lane_fuses){.allows = allows, .count = count_fed, .end = have_fed, .context = engine};
+}
+
 /* ---- changes ---------------------------------------------------------------------------------------------- */
 
 struct changing {

@@ -63,6 +63,7 @@ static bool open_connection(struct engine *engine, size_t index, const struct co
                                       .webhooks = engine->webhooks};
     struct lane_options options = lane_options_of(engine, from);
     options.releases = &engine->lane_releases;
+    options.fuses = &engine->lane_fuses;
     lane_open(engine->store, &engine->held, connection, &options);
     if (from->is_elsewhere) {
         char why[200];
@@ -275,6 +276,7 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
     }
     held_open(&engine->held, engine->store);
     engine->lane_releases = engine_releases(engine);
+    engine->lane_fuses = engine_fuses(engine);
     engine->flows_context = (struct flow_context){.loop = loop,
                                                   .store = engine->store,
                                                   .held = &engine->held,

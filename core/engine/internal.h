@@ -22,6 +22,7 @@ struct engine {
     struct map gates;                   /* key of its row -> struct gate_row, owned: as last decided */
     struct map deciding;                /* campaigns and recipients about which a change is under way */
     struct lane_releases lane_releases; /* for the feeders */
+    struct lane_fuses lane_fuses;       /* the same */
     struct map settling;                /* numbers (8 bytes) of held things about which somebody decides just now */
     struct recovery *recovery;          /* of all that match a filter: the last one; NULL: none yet */
     uv_timer_t recovery_timer;
@@ -82,6 +83,7 @@ void recovery_free(struct engine *engine);
 
 /* campaign.c */
 struct lane_releases engine_releases(struct engine *engine);
+struct lane_fuses engine_fuses(struct engine *engine);
 
 /* deploy.c */
 void deploy_stop(struct engine *engine); /* ends the one under way, drops the others */

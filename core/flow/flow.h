@@ -63,6 +63,13 @@ void flow_reset_fuses(struct flow *flow, struct change *change); /* what they co
 void flow_note_answer(struct flow *flow, struct change *change, const struct connection *connection, bool is_good,
                       const char *answer);
 
+/* listed.c: whether this recipient of a list that the flow handed over may be asked for; false: its gate is tripped, in
+ * this change.  `claim`: NULL for the first of a change, then what all of them count. */
+bool flow_may_feed(struct flow *flow, struct change *change, struct fuse_claim **claim,
+                   const struct lane_listed *listed);
+void flows_count_fed(struct flow_context *context, struct change *change, struct fuse_claim *claim);
+void flows_have_fed(struct flow_context *context, struct fuse_claim *claim); /* it is on disk; frees the claim */
+
 /* Takes a held event (the `item` of its row; its key, or "" where it could not be read) back: into the inbox, in the
  * same change.  It runs under the release with this hash, or under the one that is live by then where it is empty.
  * Call flow_wake from its `done`. */

@@ -3,7 +3,8 @@
  *      list row, recipient rows ──few of it in the outbox?──► prepare ──► outbox row, ledger row; recipient row gone
  *                                                                │            one change, then the next
  *                                                                ├ written to before ──► counted as duplicate
- *                                                                └ cannot be prepared ──► counted, the ledger says why
+ *                                                                ├ cannot be prepared ──► counted, the ledger says why
+ *                                                                └ a fuse blows ──► the flow is tripped, the list waits
  *      parked rows of a campaign that was paused ──resumed──► outbox, under a new number
  *      either, of a campaign that was cancelled ──► counted as cancelled, nobody is written to
  *
@@ -31,15 +32,16 @@ struct supply {
     struct lane *lane;
     uint64_t list; /* its number; 0: what is parked of the campaign */
     char campaign[CAMPAIGN_NAME_MAX + 1];
-    char *row;               /* of the list, a copy; NULL: parked */
-    size_t row_size;         /* bytes */
-    const struct verb *verb; /* of the list */
-    void *release;           /* of the list, opened when it is needed */
-    struct buf taken;        /* recipients whose rows are on their way to the disk, each with a zero */
-    bool is_busy;            /* a change is under way */
-    bool is_over;            /* its last row is gone, once that is on disk */
-    uint64_t fed;            /* since `fed_ns` */
-    int64_t fed_ns;          /* when it began, or went on after a pause; 0: it does not go on */
+    char *row;                /* of the list, a copy; NULL: parked */
+    size_t row_size;          /* bytes */
+    const struct verb *verb;  /* of the list */
+    void *release;            /* of the list, opened when it is needed */
+    struct fuse_claim *claim; /* what the change under way counts; NULL: nothing */
+    struct buf taken;         /* recipients whose rows are on their way to the disk, each with a zero */
+    bool is_busy;             /* a change is under way */
+    bool is_over;             /* its last row is gone, once that is on disk */
+    uint64_t fed;             /* since `fed_ns` */
+    int64_t fed_ns;           /* when it began, or went on after a pause; 0: it does not go on */
 };
 
 /* One turn of one supply. */
@@ -95,6 +97,9 @@ static void on_fed(void *context)
         ledger_committed(&lane->ledger, slice_of(supply->campaign), (struct slice){taken.data + at, size});
     }
     buf_reset(&supply->taken);
+    if (supply->claim)
+        lane->options.fuses->end(lane->options.fuses->context, supply->claim);
+    supply->claim = NULL;
     supply->is_busy = false;
     lane->feeds = true;
     lane_wake(lane);
@@ -199,7 +204,25 @@ static void ask_for(struct feeding *feeding, const char *effect_id)
     free(step);
 }
 
-static void feed_one(struct feeding *feeding, struct slice own)
+static bool is_allowed(struct feeding *feeding, const char *effect_id)
+{
+    struct supply *supply = feeding->supply;
+    const struct lane_fuses *fuses = supply->lane->options.fuses;
+    if (!fuses)
+        return true;
+    char *flow = mem_copy(record_get(row_of(supply), "flow"));
+    struct lane_listed listed = {.connection = supply->lane->connection,
+                                 .verb = supply->verb,
+                                 .flow = flow,
+                                 .effect_id = effect_id,
+                                 .recipient = buf_slice(&feeding->recipient)};
+    bool is_allowed = fuses->allows(fuses->context, feeding->change, &supply->claim, &listed);
+    free(flow);
+    return is_allowed;
+}
+
+/* False: a fuse blew, and this one waits where it is. */
+static bool feed_one(struct feeding *feeding, struct slice own)
 {
     struct supply *supply = feeding->supply;
     const struct verb *verb = supply->verb;
@@ -220,18 +243,21 @@ static void feed_one(struct feeding *feeding, struct slice own)
                              : buf_add_slice(&feeding->recipient, as_written))) {
         buf_reset(&feeding->recipient);
         note_unfit(feeding, as_written, &err);
-        return;
+        return true;
     }
     if (ledger_find(&supply->lane->ledger, slice_of(supply->campaign), buf_slice(&feeding->recipient), &at_ms)) {
         count(supply, feeding->change, CAMPAIGN_DUPLICATE, 1);
-        return;
+        return true;
     }
     effect_make_campaign_id(supply->lane->connection->name, slice_of(supply->campaign), buf_slice(&feeding->recipient),
                             id);
-    if (prepare(feeding, id, &err))
+    if (!prepare(feeding, id, &err))
+        note_unfit(feeding, as_written, &err);
+    else if (is_allowed(feeding, id))
         ask_for(feeding, id);
     else
-        note_unfit(feeding, as_written, &err);
+        return false;
+    return true;
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
@@ -246,8 +272,11 @@ static bool goes_on(struct feeding *feeding, size_t bytes)
 static bool feed_row(void *context, struct slice key, struct slice row)
 {
     struct feeding *feeding = context;
+    if (!feed_one(feeding, row)) {
+        feeding->rows++; /* it was met: the list is not over */
+        return false;
+    }
     change_delete(feeding->change, TABLE_RECIPIENTS, key);
-    feed_one(feeding, row);
     return goes_on(feeding, feeding->row.size);
 }
 
@@ -311,6 +340,8 @@ static void walk(struct supply *supply, bool is_cancelled)
         if (supply->list)
             change_delete(feeding.change, TABLE_LISTS, store_key_slice(&prefix));
     }
+    if (supply->claim)
+        lane->options.fuses->count(lane->options.fuses->context, feeding.change, supply->claim);
     supply->fed += feeding.rows;
     store_commit(lane->store, feeding.change);
     buf_clear(&feeding.fields);

@@ -47,6 +47,25 @@ struct lane_releases {
     void *context;
 };
 
+/* A recipient of a list who is about to be asked for. */
+struct lane_listed {
+    const struct connection *connection;
+    const struct verb *verb;
+    const char *flow; /* that handed the list over */
+    const char *effect_id;
+    struct slice recipient; /* as they are recognised */
+};
+
+/* Fuses of the flows that handed lists over.  A claim is what one change counts; NULL to begin with. */
+struct fuse_claim;
+struct lane_fuses {
+    /* False: not this one, and nothing more of the flow, whose gate is tripped in this change. */
+    bool (*allows)(void *context, struct change *change, struct fuse_claim **claim, const struct lane_listed *listed);
+    void (*count)(void *context, struct change *change, struct fuse_claim *claim);
+    void (*end)(void *context, struct fuse_claim *claim); /* the change is on disk */
+    void *context;
+};
+
 struct lane_options {
     unsigned concurrency;               /* calls under way at once; a call is one delivery, or a batch of them */
     struct rate_limit rates[RATES_MAX]; /* calls begun, within each of these */
@@ -57,6 +76,7 @@ struct lane_options {
     /* Tells a flow how an effect ended, in the change that says so.  NULL: nobody asks. */
     void (*on_outcome)(void *context, struct change *change, const struct lane_outcome *outcome);
     const struct lane_releases *releases; /* lent for the lane's life; may be NULL where no list is ever handed over */
+    const struct lane_fuses *fuses;       /* the same */
     /* Nothing of this flow may leave now: its effects stay where they are, until lane_unpark. NULL: of none. */
     bool (*is_parked)(void *context, const char *flow);
     /* How an effect ended at the far side: done, or refused or unknown; in the change that has it. NULL: nobody asks.

@@ -144,6 +144,24 @@ static void close_release(void *release)
 
 static const struct lane_releases releases = {open_release, find_file, list_files, close_release, NULL};
 
+static bool allows(void *context, struct change *change, struct fuse_claim **claim, const struct lane_listed *listed)
+{
+    (void)context;
+    return flow_may_feed(flow, change, claim, listed);
+}
+
+static void count_fed(void *context, struct change *change, struct fuse_claim *claim)
+{
+    flows_count_fed(context, change, claim);
+}
+
+static void have_fed(void *context, struct fuse_claim *claim)
+{
+    flows_have_fed(context, claim);
+}
+
+static const struct lane_fuses list_fuses = {allows, count_fed, have_fed, &flows};
+
 UNUSED static void make_flow(struct instance *instance)
 {
     flows = (struct flow_context){.loop = &kit.loop,
@@ -160,7 +178,8 @@ UNUSED static void make_flow(struct instance *instance)
                                                 .is_parked = is_parked,
                                                 .on_answer = on_answer,
                                                 .on_outcome = tell_flow,
-                                                .releases = &releases});
+                                                .releases = &releases,
+                                                .fuses = &list_fuses});
     kit.connections[0].fuse = &box_limits;
     trips = 0;
     flow = flow_new(&flows, "f");

@@ -267,3 +267,43 @@ TEST(a_campaign_whose_release_is_gone_is_paused_and_says_why)
     expect_fed();
     flow_close();
 }
+
+/* ---- fuses ------------------------------------------------------------------------------------------------ */
+
+TEST(a_fuse_that_blows_within_a_list_lets_nothing_more_of_it_leave_until_it_is_reset)
+{
+    bool is_done;
+    flow_open(MANIFEST "limits: {box: 50/h}\n", MANY(80));
+    kit.on_deliver = answer_done;
+    arrive_id(1, "e1", "k");
+    expect_acks(1);
+    WAIT_UNTIL(flow_tripped(flow));
+    assert_int_equal(trips, 1);
+    assert_non_null(strstr(flow_tripped(flow)->reason, "flow f may ask box for 50/h"));
+    let_happen();
+    assert_int_equal(rows_in(TABLE_RECIPIENTS), 30);
+    size_t before = kit.delivery_count;
+    struct change *change = kit_change(&is_done);
+    flow_reset_fuses(flow, change);
+    kit_commit(change, &is_done);
+    flow_set_trip(flow, NULL);
+    lane_unpark(kit.connections[0].lane);
+    WAIT_UNTIL(rows_in(TABLE_RECIPIENTS) == 0);
+    expect_fed();
+    assert_true(before <= 50);
+    expect_each_once(80);
+    flow_close();
+}
+
+TEST(the_same_list_started_again_counts_nobody_twice)
+{
+    flow_open(MANIFEST "limits: {per_recipient: 1/d}\n", MANY(20));
+    kit.on_deliver = answer_done;
+    arrive_id(1, "e1", "k");
+    arrive_id(2, "e2", "l");
+    expect_acks(2);
+    expect_fed();
+    assert_null(flow_tripped(flow));
+    expect_each_once(20);
+    flow_close();
+}
