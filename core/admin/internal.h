@@ -59,6 +59,8 @@ void answer_doctor(struct admin *admin, struct request *request); /* doctor.c */
 void answer_store(struct admin *admin, struct request *request);  /* store.c */
 void answer_store_verify(struct admin *admin, struct request *request);
 void change_store_backup(struct admin *admin, struct request *request);
+json_t *trace_effect(struct store *store, json_t *asked);
+json_t *written_to(struct admin *admin, const char *key);           /* written.c: by which campaigns */
 bool route_campaigns(struct admin *admin, struct request *request); /* campaigns.c; false: it is about something else */
 
 #endif

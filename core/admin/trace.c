@@ -35,7 +35,7 @@ static bool add_waiting(struct store *store, json_t *effect, struct slice key)
 }
 
 /* ["mail", "send", 17] of the trail, with what became of it; a retry has another number, which is followed. */
-static json_t *effect_json(struct store *store, json_t *asked)
+json_t *trace_effect(struct store *store, json_t *asked)
 {
     const char *connection = json_string_value(json_array_get(asked, 0));
     uint64_t number = (uint64_t)json_integer_value(json_array_get(asked, 2));
@@ -83,7 +83,7 @@ static bool add_flow(void *context, struct slice key, struct slice row)
             continue;
         json_object_set_new(run, "flow", json_string(flow));
         json_array_foreach(json_object_get(run, "effects"), i, asked)
-            json_array_append_new(effects, effect_json(engine_store(tracing->admin->engine), asked));
+            json_array_append_new(effects, trace_effect(engine_store(tracing->admin->engine), asked));
         json_object_set_new(run, "effects", effects);
         json_array_append_new(tracing->runs, run);
     }
@@ -123,5 +123,7 @@ void answer_trace(struct admin *admin, struct request *request)
     struct store_key prefix = STORE_KEY_INIT;
     store_key_add_text(&prefix, key);
     store_scan(engine_store(admin->engine), TABLE_TRAILS, store_key_slice(&prefix), SLICE_NONE, add_flow, &tracing);
-    reply_json(request, 200, json_pack("{s:s, s:o}", "key", key, "runs", sorted(tracing.runs)));
+    reply_json(
+        request, 200,
+        json_pack("{s:s, s:o, s:o}", "key", key, "runs", sorted(tracing.runs), "written", written_to(admin, key)));
 }

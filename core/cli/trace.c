@@ -7,7 +7,7 @@ static const struct cli_help help = {
     .usage = "trace KEY [--json]",
     .text =
         "Shows the last events of a key (a controller, say): when each came, what every step decided and why, which\n"
-        "effects it asked for and what became of them.",
+        "effects it asked for and what became of them.  Of an address it also shows what campaigns wrote to it.",
     .options = "csj",
     .least = 1,
     .most = 1};
@@ -73,6 +73,25 @@ static void print_run(json_t *run)
         printf("    -> %lld effects (too many to list)\n", (long long)many);
 }
 
+/* What campaigns wrote to the recipient of that name. */
+static void print_written(const json_t *written)
+{
+    char room[32];
+    const char *who = cli_text(written, "who");
+    if (cli_number(written, "suppressed")) {
+        printf("suppressed on %s since %s by %s: %s\n", cli_text(written, "connection"),
+               cli_moment(cli_number(written, "suppressed"), room), who[0] ? who : "the far side",
+               cli_text(written, "why"));
+        return;
+    }
+    printf("%s%s  campaign %s%s\n", cli_paint("\033[1m"), cli_moment(cli_number(written, "at"), room),
+           cli_text(written, "campaign"), cli_paint("\033[0m"));
+    if (cli_text(written, "why")[0])
+        printf("    nothing could be made: %s\n", cli_text(written, "why"));
+    else
+        print_effect(json_object_get(written, "effect"));
+}
+
 int cli_trace(int argc, char **argv)
 {
     struct cli_args args;
@@ -91,7 +110,10 @@ int cli_trace(int argc, char **argv)
     size_t index;
     json_array_foreach(runs, index, run)
         print_run(run);
-    if (!json_array_size(runs)) {
+    json_t *written = json_object_get(answer, "written");
+    json_array_foreach(written, index, run)
+        print_written(run);
+    if (!json_array_size(runs) && !json_array_size(written)) {
         printf("nothing is known of %s: no event of this key ran in the last 30 days\n", args.rest[0]);
         exit_code = 1;
     }

@@ -1,5 +1,5 @@
 /* test_feeder.c - a list of recipients is frozen, fed a few hundred at a time, and everybody gets one */
-#include "core/campaign/campaign.h"
+#include "core/campaign/book.h"
 
 #include "flow_kit.h"
 
@@ -20,12 +20,27 @@ static int64_t counted(enum campaign_counter which)
     return campaign_counted(kit.store, "box", slice_of("c"), which);
 }
 
+/* What was given is somewhere, and only there. */
+static void expect_book(void)
+{
+    struct err err = ERR_INIT;
+    struct campaign_books books;
+    struct picture *picture = picture_open(kit.store, &err);
+    campaign_books_read(picture, NULL, NULL, &books);
+    picture_close(picture);
+    for (size_t i = 0; i < books.count; i++)
+        if (books.list[i].difference)
+            fail_msg("campaign %s: the books differ by %d", books.list[i].name, (int)books.list[i].difference);
+    campaign_books_clear(&books);
+}
+
 static void expect_fed(void)
 {
     WAIT_UNTIL(rows_in(TABLE_LISTS) == 0 && rows_in(TABLE_RECIPIENTS) == 0 && rows_in(TABLE_PARKED) == 0
                && rows_in(TABLE_OUTBOX) == 0 && lane_is_idle(kit.connections[0].lane));
     assert_int_equal(counted(CAMPAIGN_OUTBOX), 0);
     expect_balance();
+    expect_book();
 }
 
 static void set_state(enum campaign_state state)
@@ -118,6 +133,7 @@ TEST(only_a_few_hundred_are_in_the_outbox_however_long_the_list)
     let_happen();
     assert_true(rows_in(TABLE_OUTBOX) >= 200 && rows_in(TABLE_OUTBOX) <= 400);
     assert_int_equal(rows_in(TABLE_OUTBOX) + rows_in(TABLE_RECIPIENTS), 3000);
+    expect_book();
     flow_close();
 }
 
@@ -223,6 +239,7 @@ TEST(a_paused_campaign_sends_nothing_more_and_a_resumed_one_the_rest)
     size_t delivered = kit.delivery_count;
     assert_true(delivered < 1000 && rows_in(TABLE_PARKED) > 0);
     assert_int_equal(delivered + rows_in(TABLE_PARKED) + rows_in(TABLE_RECIPIENTS), 1000);
+    expect_book();
     flow_reopen(MANIFEST, MANY(1000)); /* also over a restart */
     kit.on_deliver = answer_done;
     let_happen();
