@@ -51,6 +51,7 @@ torture: all tools ## kill it, starve it, cut it off, a hundred times over; prin
 
 fuzz: ## feed anything to what reads from outside, a minute each (FUZZ_SECONDS=N)
 	@$(MAKE) --no-print-directory fuzzers BUILD=build/fuzz CC=clang OPTIMISE=-O1 \
+	  WARNINGS="$(WARNINGS) -Wno-missing-field-initializers" \
 	  SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 	@tests/fuzz/run $(T)
 
