@@ -109,6 +109,10 @@ static bool route_get(struct admin *admin, struct request *request, const char *
         answer_status(admin, request);
     else if (strcmp(path, "/v1/trace") == 0)
         answer_trace(admin, request);
+    else if (strcmp(path, "/v1/timers") == 0)
+        answer_timers(admin, request);
+    else if (strcmp(path, "/v1/state") == 0)
+        answer_state(admin, request);
     else if (strcmp(path, "/v1/held") == 0)
         answer_held(admin, request);
     else if (sscanf(path, "/v1/held/%llu%n", &number, &end) == 1 && !path[end])

@@ -44,7 +44,9 @@ void answer_livez(struct request *request); /* health.c */
 void answer_readyz(struct admin *admin, struct request *request);
 void answer_status(struct admin *admin, struct request *request); /* status.c */
 void answer_trace(struct admin *admin, struct request *request);  /* trace.c */
-void answer_held(struct admin *admin, struct request *request);   /* held.c */
+void answer_timers(struct admin *admin, struct request *request); /* kept.c */
+void answer_state(struct admin *admin, struct request *request);
+void answer_held(struct admin *admin, struct request *request); /* held.c */
 void answer_held_one(struct admin *admin, struct request *request, uint64_t number);
 /* held_filter.c; what they find is lent by the request or the JSON */
 bool filter_of_query(const struct request *request, struct held_filter *filter, struct err *err);

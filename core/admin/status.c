@@ -48,6 +48,16 @@ static json_t *flow_json(struct flow *flow, const struct books *books)
         (json_int_t)book->waiting, "held", (json_int_t)book->held, "difference", (json_int_t)book->difference);
 }
 
+static json_t *with_timers(json_t *json, struct flow *flow)
+{
+    struct flow_view view;
+    flow_look(flow, &view);
+    json_object_set_new(json, "timers", json_integer((json_int_t)view.timers));
+    if (view.next_timer_ms)
+        json_object_set_new(json, "next_timer_in_ms", json_integer(view.next_timer_ms - clock_now_ms()));
+    return json;
+}
+
 static json_t *lane_json(struct connection *connection, const struct books *books)
 {
     struct lane_view view;
@@ -112,7 +122,7 @@ static void answer(struct looking *looking)
     struct flow *flow;
     struct connection *connection;
     for (size_t i = 0; (flow = engine_flow_at(engine, i)); i++)
-        json_array_append_new(flows, flow_json(flow, &looking->books));
+        json_array_append_new(flows, with_timers(flow_json(flow, &looking->books), flow));
     for (size_t i = 0; (connection = engine_connection_at(engine, i)); i++)
         json_array_append_new(lanes, lane_json(connection, &looking->books));
     reply_json(looking->request, 200,

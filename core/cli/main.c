@@ -24,6 +24,8 @@ static const struct command commands[] = {
     {"deploy", cli_deploy, "release a new version of a flow or rule"},
     {"releases", cli_releases, "what was released of a flow or rule"},
     {"trace", cli_trace, "what happened to a key: events, decisions, effects"},
+    {"timers", cli_timers, "timers that wait"},
+    {"state", cli_state, "what a flow keeps between its runs"},
     {"held", cli_held, "what needs a person: list, show, retry, discard"},
     {"campaigns", cli_campaigns, "jobs that write to many: progress, pause, resume, cancel"},
     {"suppressed", cli_suppressed, "to whom nothing is sent any more: list, add, remove"},

@@ -78,6 +78,19 @@ static void print_trips(json_t *flows)
     }
 }
 
+static void print_timers(json_t *flows)
+{
+    size_t index;
+    json_t *flow;
+    char room[32];
+    json_array_foreach(flows, index, flow) {
+        int64_t many = cli_number(flow, "timers"), in_ms = cli_number(flow, "next_timer_in_ms");
+        if (many)
+            printf("%s: %lld timer%s, the next %s %s\n", cli_text(flow, "flow"), (long long)many, many == 1 ? "" : "s",
+                   in_ms < 0 ? "late by" : "in", cli_duration(llabs(in_ms), room));
+    }
+}
+
 static bool books_balance(json_t *list, const char *name, bool prints)
 {
     size_t index;
@@ -120,6 +133,7 @@ int cli_status(int argc, char **argv)
            json_is_true(json_object_get(status, "ready")) ? "" : " · starting");
     print_trips(flows);
     print_flows(flows);
+    print_timers(flows);
     putchar('\n');
     print_lanes(lanes);
     putchar('\n');
