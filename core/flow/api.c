@@ -160,7 +160,7 @@ static bool choice_is_good(const struct option *option, struct slice value)
 }
 
 /* Takes what is common out of the call: the step that `next` names, -1 where it is not said, into `next`. */
-static bool take_common(lua_State *L, int table, const struct run *run, int *next, struct err *err)
+static bool take_common(lua_State *L, int table, struct run *run, int *next, struct err *err)
 {
     struct buf record = BUF_INIT(1000);
     *next = -1;

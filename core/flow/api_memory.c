@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #define BYTES_PER_INSTRUCTION 8 /* of JSON: work that the hook does not see */
-#define CALL_INSTRUCTIONS 50    /* what a look into the store counts against the budget */
+#define CALL_INSTRUCTIONS 50    /* what a look into the store, or a hash, counts against the budget */
 
 /* An error must not leap over what C owns; it quotes what a flow said, so it is made one line. */
 static int raise_about(lua_State *L, const char *what, struct err *err)
@@ -219,6 +219,7 @@ static int make_uuid(lua_State *L)
 {
     struct run *run = api_run(L, "uuid");
     unsigned number = run->named++;
+    world_charge(L, CALL_INSTRUCTIONS);
     struct slice parts[] = {slice_of(run->instance->release->name),
                             run_identity(run),
                             slice_of("uuid"),

@@ -12,7 +12,7 @@
 static const char *const own_fields[] = {"id",    "key",    "received_ms", "continues_at", "cause",
                                          "timer", "result", "because",     "late_ms",      NULL};
 
-int continuation_step(const struct run *run, const char *name, struct err *err)
+int continuation_step(struct run *run, const char *name, struct err *err)
 {
     struct buf names = BUF_INIT(4000);
     int step = instance_find_step(run->instance, slice_of(name), &names);
@@ -22,6 +22,10 @@ int continuation_step(const struct run *run, const char *name, struct err *err)
     if (step >= 0 && run->event_bytes > CARRIED_MOST) {
         err_set(err, "the event has %zu bytes; one that goes on later may have %zu MiB", run->event_bytes,
                 CARRIED_MOST >> 20);
+        return -1;
+    }
+    if (step >= 0 && (run->carried_bytes += run->event_bytes) > CARRIED_RUN_MOST) {
+        err_set(err, "what is kept of this event to go on with has more than %zu MiB in all", CARRIED_RUN_MOST >> 20);
         return -1;
     }
     return step;

@@ -17,10 +17,11 @@
 
 #include "core/flow/run.h"
 
-#define CARRIED_MOST ((size_t)16 << 20) /* bytes of an event that can be carried on */
+#define CARRIED_MOST ((size_t)16 << 20)     /* bytes of an event that can be carried on */
+#define CARRIED_RUN_MOST ((size_t)64 << 20) /* of all that one run has carried on */
 
 /* The step of that name, for a run that wants to go on there; -1 with the reason. */
-int continuation_step(const struct run *run, const char *name, struct err *err);
+int continuation_step(struct run *run, const char *name, struct err *err);
 /* A name for what begins the run, as stable as an effect's id. */
 void continuation_cause(struct run *run, char *cause);
 /* The record of the run's event, so that it can go on at `step`. */

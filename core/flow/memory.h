@@ -3,7 +3,7 @@
  *      state.set, state.delete ─► wishes ─┐                 ┌─► state        flow \0 key -> expiry, JSON
  *      timer.after, .cancel    ─► wishes ─┴─ run finishes ──┤
  *                                         in its one change └─► timers       flow \0 due, name -> record
- *                                                               timer_names  flow \0 name -> due
+ *                                                               timer_names  flow \0 name -> due, size
  *      a timer is due ──► its rows go, a continuation stands in the inbox: one change
  *
  * The instant at which all of it becomes true is that change's commit; what later runs of the flow see before that is
@@ -25,10 +25,11 @@ struct memory {
     int64_t counted_ns;    /* when they were counted */
     int64_t rows, bytes;   /* of the state: at most so many, because what expired in between is still in them */
     uint64_t timer_count;  /* as of what was decided */
+    int64_t timer_bytes;   /* of their rows */
     int64_t next_due_ms;   /* no timer needs a look before; 0: not looked yet */
     bool is_firing;        /* a change that moves due timers into the inbox is on its way */
     uv_timer_t clock;      /* looks for due timers */
-    char counter[NAME_MAX_BYTES + 32]; /* name of the counter of timers */
+    char counter[NAME_MAX_BYTES + 32], bytes_counter[NAME_MAX_BYTES + 32]; /* names of the counters of both */
 };
 
 struct job;

@@ -52,6 +52,7 @@ struct run {
     char *id, *key;                 /* owned; after run_admit */
     char cause[EFFECT_ID_SIZE + 1]; /* of a continuation: CAUSE_MARK and the id of its timer or effect; "": the event */
     size_t event_bytes;             /* of its record */
+    size_t carried_bytes;           /* of its copies that timers and effects keep, so far */
     int64_t time_ms;                /* when the event happened */
     int64_t received_ms;
     int64_t began_ms;  /* now() for this run */

@@ -86,8 +86,11 @@ static bool has_room(const struct run *run, enum wish_kind kind, size_t bytes, s
     size_t rows = run->wishes.count + 1;
     bytes += run->wishes.bytes;
     if (kind == WISH_TIMER)
-        return memory->timer_count < TIMERS_MOST
-               || err_set(err, "%d timers of this flow wait already, and more are not allowed", TIMERS_MOST);
+        return (memory->timer_count < TIMERS_MOST
+                && memory->timer_bytes + (int64_t)(run->event_bytes + bytes) <= TIMERS_BYTES_MOST)
+               || err_set(err, "%llu timers of this flow wait, with %lld MiB; allowed are %d and %lld MiB",
+                          (unsigned long long)memory->timer_count, (long long)memory->timer_bytes >> 20, TIMERS_MOST,
+                          (long long)TIMERS_BYTES_MOST >> 20);
     if (!memory->is_counted
         || (!is_within(memory, rows, bytes) && clock_mono_ns() - memory->counted_ns > COUNT_AGAIN_NS))
         count(flow);

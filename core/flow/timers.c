@@ -1,7 +1,7 @@
 /* timers.c - timers of a flow: on disk until they are due; see memory.h
  *
  *      timers       flow \0 due (8 bytes, big endian) name -> record: carried (see continuation.h), data, set_ms
- *      timer_names  flow \0 name -> due (int64, little endian)
+ *      timer_names  flow \0 name -> due (ms), size of the row (bytes): int64, little endian
  *
  * The wall clock decides, because a timer outlives the process: it is asked again every few seconds, so that a clock
  * that was set forward lets a timer wait no longer, and one that was set back lets none fire twice (its row is gone).
@@ -42,30 +42,40 @@ void timers_open(struct flow *flow)
     struct memory *memory = &flow->memory;
     snprintf(memory->counter, sizeof memory->counter, "flow.%s.timers", flow->name);
     memory->timer_count = (uint64_t)store_counter(flow->context->store, memory->counter);
+    snprintf(memory->bytes_counter, sizeof memory->bytes_counter, "flow.%s.timer_bytes", flow->name);
+    memory->timer_bytes = store_counter(flow->context->store, memory->bytes_counter);
 }
 
-static void count(struct flow *flow, struct change *change, int difference)
+/* Where a timer is, and how much room it takes. */
+struct place {
+    int64_t due_ms, bytes;
+};
+
+static void count(struct flow *flow, struct change *change, int timers, int64_t bytes)
 {
-    flow->memory.timer_count += (uint64_t)(int64_t)difference;
-    change_count(change, flow->memory.counter, difference);
+    flow->memory.timer_count += (uint64_t)(int64_t)timers;
+    flow->memory.timer_bytes += timers * bytes;
+    change_count(change, flow->memory.counter, timers);
+    change_count(change, flow->memory.bytes_counter, timers * bytes);
 }
 
 /* When the timer of this name is due, as of what was decided; false: there is none. */
-static bool find(const struct flow *flow, struct slice name, int64_t *due_ms)
+static bool find(const struct flow *flow, struct slice name, struct place *place)
 {
     const struct decided_row *decided = decided_get(&flow->memory.timers, name);
     struct store_key key = name_key(flow, name);
     struct slice value;
-    uint64_t bytes;
+    uint64_t numbers[2];
     if (decided) {
         if (!decided->is_gone)
-            memcpy(due_ms, decided_value(decided).data, sizeof *due_ms);
+            memcpy(place, decided_value(decided).data, sizeof *place);
         return !decided->is_gone;
     }
-    if (!store_get(flow->context->store, TABLE_TIMER_NAMES, store_key_slice(&key), &value) || value.size != 8)
+    if (!store_get(flow->context->store, TABLE_TIMER_NAMES, store_key_slice(&key), &value)
+        || value.size != sizeof numbers)
         return false;
-    memcpy(&bytes, value.data, 8);
-    *due_ms = (int64_t)le64toh(bytes);
+    memcpy(numbers, value.data, sizeof numbers);
+    *place = (struct place){(int64_t)le64toh(numbers[0]), (int64_t)le64toh(numbers[1])};
     return true;
 }
 
@@ -77,13 +87,14 @@ static bool take_due(void *context, struct slice key, struct slice row)
     return false;
 }
 
-static void remove_timer(struct flow *flow, struct change *change, uint64_t number, struct slice name, int64_t due_ms)
+static void remove_timer(struct flow *flow, struct change *change, uint64_t number, struct slice name,
+                         const struct place *place)
 {
-    struct store_key due = due_key(flow, due_ms, name), named = name_key(flow, name);
+    struct store_key due = due_key(flow, place->due_ms, name), named = name_key(flow, name);
     change_delete(change, TABLE_TIMERS, store_key_slice(&due));
     change_delete(change, TABLE_TIMER_NAMES, store_key_slice(&named));
     decided_put(&flow->memory.timers, number, name, NULL, 0);
-    count(flow, change, -1);
+    count(flow, change, -1, place->bytes);
 }
 
 static void add_timer(struct job *job, struct change *change, uint64_t number, const struct wish *wish)
@@ -93,15 +104,17 @@ static void add_timer(struct job *job, struct change *change, uint64_t number, c
     int64_t now_ms = clock_now_ms(), due_ms = now_ms + wish->in_ms;
     struct buf carried = BUF_INIT(ROW_MAX), row = BUF_INIT(ROW_MAX);
     struct store_key due = due_key(flow, due_ms, name), named = name_key(flow, name);
-    uint64_t bytes = htole64((uint64_t)due_ms);
     continuation_carry(job->run, job->record, wish->step, wish->cause, &carried);
     record_add_text(&row, "carried", buf_slice(&carried));
     record_add(&row, "data", RECORD_JSON, (struct slice){wish->json, wish->json_size});
     record_add_integer(&row, "set_ms", now_ms);
     change_put(change, TABLE_TIMERS, store_key_slice(&due), buf_slice(&row));
-    change_put(change, TABLE_TIMER_NAMES, store_key_slice(&named), (struct slice){(const char *)&bytes, 8});
-    decided_put(&flow->memory.timers, number, name, &(struct slice){(const char *)&due_ms, sizeof due_ms}, 0);
-    count(flow, change, 1);
+    const struct place place = {due_ms, (int64_t)row.size};
+    const uint64_t numbers[] = {htole64((uint64_t)due_ms), htole64(row.size)};
+    change_put(change, TABLE_TIMER_NAMES, store_key_slice(&named),
+               (struct slice){(const char *)numbers, sizeof numbers});
+    decided_put(&flow->memory.timers, number, name, &(struct slice){(const char *)&place, sizeof place}, 0);
+    count(flow, change, 1, place.bytes);
     buf_clear(&carried);
     buf_clear(&row);
 }
@@ -116,9 +129,9 @@ int64_t timers_next_due(const struct flow *flow)
 
 void timers_put(struct job *job, struct change *change, uint64_t number, const struct wish *wish)
 {
-    int64_t due_ms;
-    if (find(job->flow, slice_of(wish->name), &due_ms))
-        remove_timer(job->flow, change, number, slice_of(wish->name), due_ms);
+    struct place place;
+    if (find(job->flow, slice_of(wish->name), &place))
+        remove_timer(job->flow, change, number, slice_of(wish->name), &place);
     if (wish->kind == WISH_TIMER)
         add_timer(job, change, number, wish);
 }
@@ -158,7 +171,7 @@ static void fire(struct firing *firing, struct slice name, int64_t due_ms, struc
     continuation_arrives(firing->flow, firing->change, &continuation);
     firing->names = mem_resize(firing->names, (firing->count + 1) * sizeof *firing->names);
     firing->names[firing->count++] = mem_copy(name);
-    remove_timer(firing->flow, firing->change, firing->number, name, due_ms);
+    remove_timer(firing->flow, firing->change, firing->number, name, &(struct place){due_ms, (int64_t)row.size});
     firing->bytes += row.size;
     buf_clear(&json);
 }

@@ -6,14 +6,15 @@
 
 #include "core/adapter.h"
 
-#define STATE_KEY_MAX 200                   /* bytes of a key of state, and of a timer's name */
-#define STATE_VALUE_MAX ((size_t)64 << 10)  /* bytes of a value as JSON, and of a timer's data */
-#define WISHES_MOST 200                     /* of one run: keys that it sets, and timers that it winds up or stops */
-#define WISHES_BYTES ((size_t)1 << 20)      /* of all their values */
-#define KEPT_MOST_MS (366 * 86400000ll)     /* how far ahead an expiry or a timer may be */
-#define STATE_ROWS_MOST 100000              /* keys of one flow */
-#define STATE_BYTES_MOST ((size_t)64 << 20) /* of one flow, keys and values */
-#define TIMERS_MOST 1000000                 /* of one flow */
+#define STATE_KEY_MAX 200                    /* bytes of a key of state, and of a timer's name */
+#define STATE_VALUE_MAX ((size_t)64 << 10)   /* bytes of a value as JSON, and of a timer's data */
+#define WISHES_MOST 200                      /* of one run: keys that it sets, and timers that it winds up or stops */
+#define WISHES_BYTES ((size_t)1 << 20)       /* of all their values */
+#define KEPT_MOST_MS (366 * 86400000ll)      /* how far ahead an expiry or a timer may be */
+#define STATE_ROWS_MOST 100000               /* keys of one flow */
+#define STATE_BYTES_MOST ((size_t)64 << 20)  /* of one flow, keys and values */
+#define TIMERS_MOST 1000000                  /* of one flow */
+#define TIMERS_BYTES_MOST ((int64_t)1 << 30) /* of one flow, with the events that they carry */
 
 enum wish_kind { WISH_SET, WISH_DELETE, WISH_TIMER, WISH_CANCEL };
 

@@ -58,7 +58,7 @@ enum table {
     TABLE_COUNTERS,   /* name -> int64, little endian; a few a flow and connection */
     TABLE_STATE,      /* (*) flow \0 key -> JSON: what a flow keeps; as long as it says, 64 MiB a flow */
     TABLE_TIMERS,     /* flow \0 due (ms, 8 bytes, big endian) name -> record; until it is due, a million a flow */
-    TABLE_TIMER_NAMES, /* flow \0 name -> due (int64, little endian): the row of each timer */
+    TABLE_TIMER_NAMES, /* flow \0 name -> due, size (int64, little endian): the row of each timer */
     TABLE_PACES,       /* connection -> record: what is used of its hourly and daily rates; one row a connection */
     TABLE_SAMPLES,     /* (*) hour since 1970 -> record: how large the store was; 90 days */
     TABLE_COUNT

@@ -27,7 +27,7 @@ const struct table_form table_forms[TABLE_COUNT] = {
     [TABLE_COUNTERS] = {"counters", "b", VALUE_NUMBER},
     [TABLE_STATE] = {"state", "tb", VALUE_BYTES, .expires = true},
     [TABLE_TIMERS] = {"timers", "tnb", VALUE_RECORD},
-    [TABLE_TIMER_NAMES] = {"timer_names", "tb", VALUE_NUMBER},
+    [TABLE_TIMER_NAMES] = {"timer_names", "tb", VALUE_BYTES},
     [TABLE_PACES] = {"paces", "b", VALUE_RECORD},
     [TABLE_SAMPLES] = {"samples", "n", VALUE_RECORD, .expires = true},
 };

@@ -28,7 +28,7 @@
 
 --- How an effect ended that said `next = "step"`.
 ---@class headgate.Result
----@field outcome "delivered"|"refused"|"superseded"   refused: held, and a person discarded it
+---@field outcome "delivered"|"refused"|"superseded"   refused: by a person, or not wanted
 ---@field id string            of the effect
 ---@field connection string
 ---@field verb string

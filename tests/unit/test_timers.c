@@ -53,6 +53,8 @@ TEST(a_timer_begins_a_run_at_its_step_when_it_is_due_and_not_before)
     expect_asked("e1 42 0");
     assert_int_equal(rows_in(TABLE_TIMERS) + rows_in(TABLE_TIMER_NAMES), 0);
     assert_int_equal(flow_now().timers, 0);
+    assert_int_equal(counter("flow.f.timers"), 0);
+    assert_int_equal(counter("flow.f.timer_bytes"), 0);
     assert_int_equal(flow_now().received, 2);
     assert_int_equal(flow_now().finished, 2);
     flow_close();
@@ -121,6 +123,7 @@ TEST(a_timer_is_cancelled_or_replaced_by_its_name)
     at(1200000);
     expect_asked("c1 c1 0,b2 b2 0");
     assert_int_equal(flow_now().timers, 0);
+    assert_int_equal(counter("flow.f.timer_bytes"), 0);
     flow_close();
 }
 
@@ -132,7 +135,7 @@ TEST(a_timer_that_is_cancelled_while_it_becomes_due_does_not_fire)
     expect_acks(1);
     clock_set_ms(T0 + 600000);
     arrive_with(2, "a2", "a", ",\"cancel\":true"); /* decided, not on disk */
-    timers_work(flow);                              /* within the same turn of the loop: it reads what was before */
+    timers_work(flow);                             /* within the same turn of the loop: it reads what was before */
     all_quiet();
     expect_acks(2);
     expect_asked("");
@@ -275,5 +278,43 @@ TEST(thousands_of_timers_that_are_due_at_once_all_fire_once_and_the_inbox_stays_
     assert_int_equal(rows_in(TABLE_STATE), MANY);
     assert_int_equal(rows_in(TABLE_TIMERS), 0);
     assert_int_equal(flow_now().finished, MANY + MANY / 200);
+    flow_close();
+}
+
+static void arrive_large(uint64_t token, size_t size)
+{
+    char *body = mem_new(size + 100);
+    int head = sprintf(body, "{\"id\":\"%d\",\"key\":\"k\",\"text\":\"", (int)token);
+    memset(body + head, 'x', size);
+    strcpy(body + head + size, "\"}");
+    struct buf record = BUF_INIT((size_t)64 << 20);
+    record_add_text(&record, "body", slice_of(body));
+    arrive_record(&record, token);
+    free(body);
+}
+
+static void expect_reason(uint64_t number, const char *words)
+{
+    struct slice reason = record_get(held_row(number), "reason");
+    if (!memmem(reason.data, reason.size, words, strlen(words)))
+        fail_msg("held for another reason: %.*s", SLICE_ARG(reason));
+}
+
+TEST(large_events_can_only_be_carried_on_within_bounds)
+{
+    flow_open(HEAD "event: {id: body.id, key: body.key, limit: 64MiB}\nsteps:\n  - do: wait\n  - do: again\n",
+              FLOW("function step.wait(event) for i = 1, 5 do timer.after('10m', 'again', i) end end "
+                   "function step.again(event) end "));
+    arrive_large(1, (size_t)17 << 20);
+    arrive_large(2, (size_t)14 << 20);
+    expect_acks(2);
+    expect_reason(1, "bytes; one that goes on later may have 16 MiB");
+    expect_reason(2, "what is kept of this event to go on with has more than 64 MiB in all");
+    flow->memory.timer_bytes = TIMERS_BYTES_MOST - 100;
+    arrive_large(3, 1000);
+    expect_acks(3);
+    expect_reason(3, "0 timers of this flow wait, with 1023 MiB; allowed are 1000000 and 1024 MiB");
+    assert_int_equal(rows_in(TABLE_TIMERS), 0);
+    flow->memory.timer_bytes = 0;
     flow_close();
 }
