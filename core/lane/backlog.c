@@ -290,6 +290,8 @@ static void free_works(void *context, struct slice key, void *value)
     while (entry) {
         struct work *work = (struct work *)entry;
         entry = entry->behind;
+        if (work->call && --work->call->open == 0) /* it was under way, and is not answered any more */
+            free(work->call);
         work_unload(work);
         free(work);
     }
