@@ -61,6 +61,11 @@ EACH(add_waiting)
     exposition_add(out, "", (double)book->held, "flow", view->name, "state", "held", NULL);
 }
 
+EACH(add_timers)
+{
+    exposition_add(out, "", (double)view->timers, "flow", view->name, NULL);
+}
+
 EACH(add_difference)
 {
     exposition_add(out, "", (double)book->difference, "flow", view->name, NULL);
@@ -108,6 +113,8 @@ void metrics_of_flows(struct exposition *out, struct engine *engine, const struc
     exposition_family(out, "headgate_events", EXPOSITION_GAUGE,
                       "Events that are not settled: in the inbox, running, or held for a person.");
     each_flow(&all, add_waiting);
+    exposition_family(out, "headgate_flow_timers", EXPOSITION_GAUGE, "Timers of the flow that wait.");
+    each_flow(&all, add_timers);
     exposition_family(out, "headgate_conservation_difference", EXPOSITION_GAUGE,
                       "received - settled - waiting - held; anything but 0 is a lost or doubled event.");
     each_flow(&all, add_difference);
