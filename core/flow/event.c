@@ -138,6 +138,20 @@ static void push_path(lua_State *L, const char *path)
     }
 }
 
+/* A copy of a text that may be an id or key.  NULL with the reason. */
+static char *copy_name(struct slice text, const char *what, const char *path, struct err *err)
+{
+    bool is_clean = text.size > 0 && text.size <= KEY_MAX_BYTES && utf8_is_valid(text);
+    for (size_t i = 0; is_clean && i < text.size; i++)
+        is_clean = (unsigned char)text.data[i] >= 0x20 && text.data[i] != 0x7f;
+    if (is_clean)
+        return mem_copy(text);
+    err_set(err,
+            "the event's %s (%s) has %zu bytes or control characters in it; allowed are 1 to %d bytes of plain text",
+            what, path, text.size, KEY_MAX_BYTES);
+    return NULL;
+}
+
 /* The value on top as a text that may be an id or key. NULL with the reason. */
 static char *take_text(lua_State *L, const char *what, const char *path, struct err *err)
 {
@@ -153,17 +167,7 @@ static char *take_text(lua_State *L, const char *what, const char *path, struct 
                 lua_isnil(L, -1) ? "missing" : "neither a text nor an integer");
         return NULL;
     }
-    bool is_clean = text.size > 0 && text.size <= KEY_MAX_BYTES && utf8_is_valid(text);
-    for (size_t i = 0; is_clean && i < text.size; i++)
-        is_clean = (unsigned char)text.data[i] >= 0x20 && text.data[i] != 0x7f;
-    if (!is_clean) {
-        err_set(
-            err,
-            "the event's %s (%s) has %zu bytes or control characters in it; allowed are 1 to %d bytes of plain text",
-            what, path, text.size, KEY_MAX_BYTES);
-        return NULL;
-    }
-    return mem_copy(text);
+    return copy_name(text, what, path, err);
 }
 
 static char *text_at(lua_State *L, const char *what, const char *path, struct err *err)
@@ -225,8 +229,9 @@ bool run_admit(struct run *run, struct slice record, const char *given_id, struc
         return false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, run->event_ref);
     if (record_has(record, "id")) { /* a continuation: what the first run found */
-        run->id = mem_copy(record_get(record, "id"));
-        run->key = mem_copy(record_get(record, "key"));
+        run->id = copy_name(record_get(record, "id"), "id", "as it is stored", err);
+        if (run->id)
+            run->key = copy_name(record_get(record, "key"), "key", "as it is stored", err);
     } else {
         run->id = manifest->id_path ? text_at(L, "id", manifest->id_path, err) : mem_text(given_id);
         if (run->id)
