@@ -170,19 +170,27 @@ static void check_gate(struct verifying *verifying, struct slice key, struct sli
 static void check_timer_name(struct verifying *verifying, struct slice key, struct slice value)
 {
     char room[LINE_MOST];
-    uint64_t due;
+    uint64_t place[2]; /* when it is due, and the size of its row */
     struct slice row;
     struct store_key timer = STORE_KEY_INIT;
     size_t flow_size = strlen(key.data) + 1;
-    memcpy(&due, value.data, 8);
     if (key.size + 8 > STORE_KEY_MAX)
         return;
+    if (value.size != sizeof place) {
+        find(verifying, "timer %s: its name leads to %zu bytes that say nothing", name_of(verifying, key, room),
+             value.size);
+        return;
+    }
+    memcpy(place, value.data, sizeof place);
     store_key_add(&timer, (struct slice){key.data, flow_size});
-    store_key_add_number(&timer, le64toh(due));
+    store_key_add_number(&timer, le64toh(place[0]));
     store_key_add(&timer, (struct slice){key.data + flow_size, key.size - flow_size});
     if (!picture_get(verifying->picture, TABLE_TIMERS, store_key_slice(&timer), &row))
         find(verifying, "timer %s: it has a name, but is not among those that will be due",
              name_of(verifying, key, room));
+    else if (row.size != le64toh(place[1]))
+        find(verifying, "timer %s: its row has %zu bytes, not %llu", name_of(verifying, key, room), row.size,
+             (unsigned long long)le64toh(place[1]));
 }
 
 /* The row that a key begins with is there: a recipient's list, a parked effect's campaign. */
