@@ -11,11 +11,9 @@
  * What is sent to a recipient is made at that moment, from the fields that were frozen when the list was handed over
  * and the files of the release that did it.  Each source of recipients (a supply) has one change under way at most: the
  * next look at the store sees all that was done before. */
+#include "core/lane/feeder.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/base/utf8.h"
-#include "core/campaign/list.h"
-#include "core/lane/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,38 +23,6 @@
 #define FEED_BYTES ((size_t)4 << 20) /* of one change, roughly */
 #define FEED_NS 8000000              /* that making them may keep the loop busy */
 #define DROP_ROWS 1000               /* of a cancelled list, in one change */
-#define WHY_BYTES 300
-
-struct supply {
-    struct supply *next;
-    struct lane *lane;
-    uint64_t list; /* its number; 0: what is parked of the campaign */
-    char campaign[CAMPAIGN_NAME_MAX + 1];
-    char *row;                /* of the list, a copy; NULL: parked */
-    size_t row_size;          /* bytes */
-    const struct verb *verb;  /* of the list */
-    void *release;            /* of the list, opened when it is needed */
-    struct fuse_claim *claim; /* what the change under way counts; NULL: nothing */
-    struct buf taken;         /* recipients whose rows are on their way to the disk, each with a zero */
-    bool is_busy;             /* a change is under way */
-    bool is_over;             /* its last row is gone, once that is on disk */
-    uint64_t fed;             /* since `fed_ns` */
-    int64_t fed_ns;           /* when it began, or went on after a pause; 0: it does not go on */
-};
-
-/* One turn of one supply. */
-struct feeding {
-    struct supply *supply;
-    struct change *change;
-    size_t rows, most, bytes;
-    int64_t until_ns;
-    struct buf fields, out, row, recipient; /* of the recipient at hand */
-};
-
-static struct slice row_of(const struct supply *supply)
-{
-    return (struct slice){supply->row, supply->row_size};
-}
 
 static struct supply *supply_new(struct lane *lane, uint64_t list, struct slice campaign)
 {
@@ -82,6 +48,9 @@ static void supply_free(struct supply *supply)
         supply->lane->options.releases->close(supply->release);
     buf_clear(&supply->taken);
     free(supply->row);
+    free(supply->flow);
+    free(supply->release_hash);
+    free(supply->step);
     free(supply);
 }
 
@@ -113,9 +82,9 @@ static struct change *begin(struct supply *supply)
     return change_new(on_fed, supply);
 }
 
-static void count(struct supply *supply, struct change *change, enum campaign_counter counter, int64_t n)
+void supply_count(struct supply *supply, struct change *change, enum campaign_counter counter)
 {
-    campaign_count(change, supply->lane->connection->name, slice_of(supply->campaign), counter, n);
+    campaign_count(change, supply->lane->connection->name, slice_of(supply->campaign), counter, 1);
 }
 
 /* By itself: nobody is written to before a person has looked. */
@@ -125,139 +94,6 @@ static void pause_campaign(struct supply *supply, struct change *change, const c
     campaign_set_state(lane->store, change, lane->connection->name, slice_of(supply->campaign), CAMPAIGN_PAUSED,
                        "headgate", why);
     log_error("campaign %s (%s): paused: %s", supply->campaign, lane->connection->name, why);
-}
-
-/* ---- one recipient of a list ------------------------------------------------------------------------ */
-
-static bool file_of(const struct ask *ask, const char *path, struct slice *content)
-{
-    const struct supply *supply = ask->context;
-    return supply->lane->options.releases->find(supply->release, path, content);
-}
-
-static void files_of(const struct ask *ask, const char *prefix, struct buf *names)
-{
-    const struct supply *supply = ask->context;
-    supply->lane->options.releases->list(supply->release, prefix, names);
-}
-
-/* Nothing can be written to them.  The place in the ledger stays free: a mended list may be handed over again. */
-static void note_unfit(struct feeding *feeding, struct slice as_written, const struct err *err)
-{
-    struct supply *supply = feeding->supply;
-    struct slice name = feeding->recipient.size ? buf_slice(&feeding->recipient) : utf8_cut(as_written, RECIPIENT_MAX);
-    char why[WHY_BYTES];
-    snprintf(why, sizeof why, "%.*s", SLICE_ARG(utf8_cut(slice_of(err->text), sizeof why - 1)));
-    count(supply, feeding->change, CAMPAIGN_UNFIT, 1);
-    if (name.size)
-        ledger_note(&supply->lane->ledger, feeding->change, slice_of(supply->campaign), name, why);
-    log_warning("campaign %s (%s): nothing is sent to %.*s: %s", supply->campaign, supply->lane->connection->name,
-                SLICE_ARG(name), why);
-}
-
-static bool prepare(struct feeding *feeding, const char *effect_id, struct err *err)
-{
-    struct supply *supply = feeding->supply;
-    char *flow = mem_copy(record_get(row_of(supply), "flow"));
-    struct ask ask = {.connection = supply->lane->connection,
-                      .verb = supply->verb,
-                      .flow = flow,
-                      .effect_id = effect_id,
-                      .now_ms = clock_now_ms(),
-                      .fields = buf_slice(&feeding->fields),
-                      .file = file_of,
-                      .list = files_of,
-                      .context = supply};
-    bool ok = supply->verb->prepare ? supply->verb->prepare(&ask, &feeding->out, err)
-                                    : buf_add_slice(&feeding->out, ask.fields);
-    free(flow);
-    return ok && (!feeding->out.is_over || err_set(err, "it is too large"));
-}
-
-static void ask_for(struct feeding *feeding, const char *effect_id)
-{
-    struct supply *supply = feeding->supply;
-    struct slice list = row_of(supply), recipient = buf_slice(&feeding->recipient);
-    char *flow = mem_copy(record_get(list, "flow")), *release = mem_copy(record_get(list, "release"));
-    char *step = mem_copy(record_get(list, "step"));
-    struct effect effect = {.flow = flow,
-                            .release = release,
-                            .step = step,
-                            .verb = supply->verb,
-                            .key = recipient.size < KEY_MAX_BYTES ? recipient : slice_of(effect_id),
-                            .event_id = record_get(list, "event_id"),
-                            .asked_ms = clock_now_ms(),
-                            .priority = PRIORITY_LOW,
-                            .when_unknown = (enum when_unknown)record_get_integer(list, "when_unknown", 0),
-                            .campaign = slice_of(supply->campaign),
-                            .recipient = recipient,
-                            .fields = buf_slice(&feeding->out)};
-    memcpy(effect.id, effect_id, sizeof effect.id);
-    if (!effect_encode(&effect, &feeding->row))
-        abort(); /* what is prepared is bounded far below */
-    uint64_t number = lane_add(supply->lane, feeding->change, buf_slice(&feeding->row));
-    ledger_take(&supply->lane->ledger, feeding->change, slice_of(supply->campaign), recipient, number);
-    buf_add(&supply->taken, recipient.data, recipient.size);
-    buf_add(&supply->taken, "", 1);
-    free(flow);
-    free(release);
-    free(step);
-}
-
-static bool is_allowed(struct feeding *feeding, const char *effect_id)
-{
-    struct supply *supply = feeding->supply;
-    const struct lane_fuses *fuses = supply->lane->options.fuses;
-    if (!fuses)
-        return true;
-    char *flow = mem_copy(record_get(row_of(supply), "flow"));
-    struct lane_listed listed = {.connection = supply->lane->connection,
-                                 .verb = supply->verb,
-                                 .flow = flow,
-                                 .effect_id = effect_id,
-                                 .recipient = buf_slice(&feeding->recipient)};
-    bool is_allowed = fuses->allows(fuses->context, feeding->change, &supply->claim, &listed);
-    free(flow);
-    return is_allowed;
-}
-
-/* False: a fuse blew, and this one waits where it is. */
-static bool feed_one(struct feeding *feeding, struct slice own)
-{
-    struct supply *supply = feeding->supply;
-    const struct verb *verb = supply->verb;
-    struct err err = ERR_INIT;
-    int64_t at_ms;
-    char id[EFFECT_ID_SIZE];
-    buf_reset(&feeding->fields);
-    buf_reset(&feeding->out);
-    buf_reset(&feeding->row);
-    buf_reset(&feeding->recipient);
-    buf_add_slice(&feeding->fields, record_get(row_of(supply), "fields"));
-    buf_add_slice(&feeding->fields, own); /* of two fields with one name, the last counts */
-    struct slice as_written = record_get(buf_slice(&feeding->fields), verb->recipient_field);
-    if (!as_written.size)
-        err_set(&err, "it is empty");
-    if (!as_written.size
-        || !(verb->canonical ? verb->canonical(as_written, &feeding->recipient, &err)
-                             : buf_add_slice(&feeding->recipient, as_written))) {
-        buf_reset(&feeding->recipient);
-        note_unfit(feeding, as_written, &err);
-        return true;
-    }
-    if (ledger_find(&supply->lane->ledger, slice_of(supply->campaign), buf_slice(&feeding->recipient), &at_ms)) {
-        count(supply, feeding->change, CAMPAIGN_DUPLICATE, 1);
-        return true;
-    }
-    effect_make_campaign_id(supply->lane->connection->name, slice_of(supply->campaign), buf_slice(&feeding->recipient),
-                            id);
-    if (!prepare(feeding, id, &err))
-        note_unfit(feeding, as_written, &err);
-    else if (is_allowed(feeding, id))
-        ask_for(feeding, id);
-    else
-        return false;
-    return true;
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
@@ -285,7 +121,7 @@ static bool drop_row(void *context, struct slice key, struct slice row)
     struct feeding *feeding = context;
     (void)row;
     change_delete(feeding->change, TABLE_RECIPIENTS, key);
-    count(feeding->supply, feeding->change, CAMPAIGN_GIVEN_UP, 1);
+    supply_count(feeding->supply, feeding->change, CAMPAIGN_GIVEN_UP);
     return goes_on(feeding, 0);
 }
 
@@ -312,7 +148,7 @@ static bool refuse_row(void *context, struct slice key, struct slice row)
                                      .next = record_get(row, "next"),
                                      .outcome = "refused",
                                      .text = text});
-    count(feeding->supply, feeding->change, CAMPAIGN_GIVEN_UP, 1);
+    supply_count(feeding->supply, feeding->change, CAMPAIGN_GIVEN_UP);
     return goes_on(feeding, 0);
 }
 
@@ -360,15 +196,13 @@ static bool is_ready(struct supply *supply)
     if (!supply->list || supply->release)
         return true;
     for (const struct verb *verb = lane->connection->adapter->verbs; verb && verb->name; verb++)
-        if (slice_is(record_get(row_of(supply), "verb"), verb->name) && verb->recipient_field)
+        if (slice_is(record_get(supply_row(supply), "verb"), verb->name) && verb->recipient_field)
             supply->verb = verb;
-    char *flow = mem_copy(record_get(row_of(supply), "flow")), *hash = mem_copy(record_get(row_of(supply), "release"));
     if (!supply->verb)
         err_set(&err, "this version of the adapter has no verb that its list asks for");
     else
-        supply->release = lane->options.releases->open(lane->options.releases->context, flow, hash, &err);
-    free(flow);
-    free(hash);
+        supply->release =
+            lane->options.releases->open(lane->options.releases->context, supply->flow, supply->release_hash, &err);
     if (supply->release)
         return true;
     struct change *change = begin(supply);
@@ -380,10 +214,7 @@ static bool is_ready(struct supply *supply)
 /* The flow that handed the list over may let nothing leave. */
 static bool is_tripped(const struct supply *supply)
 {
-    char *flow = mem_copy(record_get(row_of(supply), "flow"));
-    bool is = supply->list && lane_parks(supply->lane, flow);
-    free(flow);
-    return is;
+    return supply->list && lane_parks(supply->lane, supply->flow);
 }
 
 static void step(struct supply *supply)
@@ -423,6 +254,9 @@ static void add_list(struct lane *lane, uint64_t number, struct slice row)
     struct supply *supply = supply_new(lane, number, record_get(row, "campaign"));
     supply->row = mem_copy(row);
     supply->row_size = row.size;
+    supply->flow = mem_copy(record_get(row, "flow"));
+    supply->release_hash = mem_copy(record_get(row, "release"));
+    supply->step = mem_copy(record_get(row, "step"));
 }
 
 void feeder_parked(struct lane *lane, struct slice campaign)

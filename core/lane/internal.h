@@ -5,7 +5,7 @@
  *      pace.c     may it send now? rates, pauses, the breaker
  *      begin.c    an effect, or a batch of them, on its way to the adapter
  *      campaign.c who is written to, and who not
- *      feeder.c   from lists of recipients into the outbox
+ *      feeder.c   from lists of recipients into the outbox; feed.c: one of them
  *      park.c     effects of a flow whose gate is tripped
  *      merge.c    earlier effects that a later one does for
  *      verdict.c  what the adapter answers

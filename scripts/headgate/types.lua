@@ -308,7 +308,7 @@ local smtp = {}
 --- From a template of the flow's folder ...
 ---@class headgate.smtp.Template
 ---@field to string|(string|headgate.smtp.Recipient)[]   one address; with `campaign`, also a list of recipients
----@field campaign? string   name of the job in whose course it is sent: one campaign writes to one address once, for ever
+---@field campaign? string   the job in whose course it is sent: one campaign writes to one address once, for ever
 ---@field template string    NAME of templates/NAME.LANGUAGE.txt (and .html)
 ---@field language string
 ---@field data table         what the template may name; a name that is missing is an error
