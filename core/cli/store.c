@@ -154,7 +154,7 @@ static json_t *look_at_rest(const struct config *config, bool verifies, enum sto
         err_set(err, "%s: %s; there is no store yet", path, strerror(errno));
         return NULL;
     }
-    if (environment_lock(&lock, config->data, failure, err) && environment_open_file(&file, path, err))
+    if (environment_lock(&lock, config->data, failure, err) && environment_open_file(&file, path, false, err))
         json = look(&file, verifies, config->store_limit, err);
     environment_close(&file);
     environment_close(&lock);
@@ -193,7 +193,7 @@ static int verify_file(const struct cli_args *args, const char *path)
 {
     struct environment env;
     struct err err = ERR_INIT;
-    json_t *json = environment_open_file(&env, path, &err) ? look(&env, true, 0, &err) : NULL;
+    json_t *json = environment_open_file(&env, path, true, &err) ? look(&env, true, 0, &err) : NULL;
     environment_close(&env);
     return json ? print_verified(json, args->json) : cli_fail(74, "%s", err.text);
 }

@@ -113,7 +113,7 @@ bool restore(const struct restore_options *options, struct restored *restored, e
     *restored = (struct restored){.waiting = 0};
     *failure = STORE_FAILED;
     describe(options->backup, text, sizeof text);
-    bool ok = environment_open_file(&file, options->backup, err)
+    bool ok = environment_open_file(&file, options->backup, true, err)
               && environment_lock(&env, options->folder, failure, err) && rest_copy(&env, file.mdb, place, err);
     environment_close(&file);
     env.keeps_copies = false; /* of a backup that is older than this version: it is the copy */

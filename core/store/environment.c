@@ -114,12 +114,25 @@ bool environment_open(struct environment *env, const char *folder, enum store_fa
     return environment_lock(env, folder, failure, err) && environment_open_at(env, place, err);
 }
 
-bool environment_open_file(struct environment *env, const char *path, struct err *err)
+static bool is_whole(const struct environment *env, struct err *err)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(env->mdb, &info);
+    mdb_env_stat(env->mdb, &stat);
+    size_t wanted = (info.me_last_pgno + 1) * stat.ms_psize, found = file_bytes(env->folder);
+    return found >= wanted
+           || err_set(err, "%s is cut off: it has %zu bytes of %zu; copy it again", env->folder, found, wanted);
+}
+
+bool environment_open_file(struct environment *env, const char *path, bool is_copy, struct err *err)
 {
     MDB_txn *txn;
     *env = (struct environment){.folder = mem_text(path), .lock_fd = -1, .is_file = true};
     env->map_bytes = file_bytes(path);
     int status = access(path, R_OK) == 0 ? open_mdb(env, path, MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK) : errno;
+    if (status == 0 && is_copy && !is_whole(env, err))
+        return false;
     if (status == 0)
         status = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
     if (status != 0)

@@ -27,8 +27,9 @@ struct environment {
 
 /* Takes the lock and opens DATA/store; `failure` tells why not.  Whatever happened, environment_close ends it. */
 bool environment_open(struct environment *env, const char *folder, enum store_failure *failure, struct err *err);
-/* Opens a file that nobody writes, to read it. */
-bool environment_open_file(struct environment *env, const char *path, struct err *err);
+/* Opens a file that nobody writes, to read it.  A copy must have all its pages: to read one that is missing would be a
+ * SIGBUS.  (The file of a store may lack pages at its end that nobody uses.) */
+bool environment_open_file(struct environment *env, const char *path, bool is_copy, struct err *err);
 void environment_close(struct environment *env);
 void environment_shut(struct environment *env); /* keeps the lock */
 bool environment_lock(struct environment *env, const char *folder, enum store_failure *failure, struct err *err);

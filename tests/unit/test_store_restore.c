@@ -123,7 +123,7 @@ TEST(the_store_that_was_there_is_kept_aside_as_it_was)
     kit_close();
 }
 
-TEST(a_backup_that_cannot_be_read_or_a_folder_in_use_changes_nothing)
+TEST(a_backup_that_cannot_be_read_or_is_cut_off_and_a_folder_in_use_change_nothing)
 {
     enum store_failure failure;
     struct err err = ERR_INIT;
@@ -134,6 +134,14 @@ TEST(a_backup_that_cannot_be_read_or_a_folder_in_use_changes_nothing)
     assert_non_null(strstr(err.text, "is no store of headgate's"));
     memcpy(kit.folder, folder, sizeof folder);
     kit_open();
+    options.backup = backup;
+    char cut[300], command[600];
+    snprintf(cut, sizeof cut, "%s.cut", backup);
+    snprintf(command, sizeof command, "head -c 20480 '%s' > '%s'", backup, cut);
+    assert_int_equal(system(command), 0);
+    options.backup = cut;
+    assert_false(restore(&options, &restored, &failure, &err));
+    assert_non_null(strstr(err.text, "is cut off: it has 20480 bytes of"));
     options.backup = backup;
     assert_false(restore(&options, &restored, &failure, &err));
     assert_int_equal(failure, STORE_IN_USE);

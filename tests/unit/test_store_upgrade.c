@@ -71,7 +71,7 @@ static void expect_schema_1(const char *path)
 {
     struct environment env;
     struct err err = ERR_INIT;
-    if (!environment_open_file(&env, path, &err))
+    if (!environment_open_file(&env, path, true, &err))
         fail_msg("%s", err.text);
     MDB_txn *txn;
     MDB_val key = {6, "schema"}, value;

@@ -175,7 +175,7 @@ TEST(a_backup_has_all_that_was_committed_and_overwrites_nothing)
     assert_false(exists(".partial"));
     struct environment env;
     struct err err = ERR_INIT;
-    assert_true(environment_open_file(&env, path, &err));
+    assert_true(environment_open_file(&env, path, true, &err));
     struct picture *picture = picture_of_environment(&env, &err);
     size_t rows = 0;
     picture_scan(picture, TABLE_OUTBOX, SLICE_NONE, count_one, &rows);
