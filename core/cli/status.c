@@ -37,6 +37,30 @@ static void print_flows(json_t *flows)
     grid_print(&grid);
 }
 
+/* Nothing disappears without a number: why events were not run. */
+static void print_skipped(json_t *flows)
+{
+    static const char *const names[] = {"repeat", "dropped", "expired", "discarded"};
+    static const char *const words[] = {"came before", "dropped while the gate was off", "too old", "discarded"};
+    size_t index;
+    json_t *flow;
+    json_array_foreach(flows, index, flow) {
+        json_t *skipped = json_object_get(flow, "skipped");
+        bool is_first = true;
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            int64_t count = cli_number(skipped, names[i]) + cli_number(flow, names[i]);
+            if (!count)
+                continue;
+            if (is_first)
+                printf("not run of %s: ", cli_text(flow, "flow"));
+            printf("%s%lld %s", is_first ? "" : ", ", (long long)count, words[i]);
+            is_first = false;
+        }
+        if (!is_first)
+            putchar('\n');
+    }
+}
+
 static void print_lanes(json_t *lanes)
 {
     struct grid grid = GRID_INIT(8, 0x7c);
@@ -56,7 +80,11 @@ static void print_lanes(json_t *lanes)
         grid_add(&grid, "%lld", (long long)cli_number(lane, "waiting"));
         grid_add(&grid, "%s", cli_number(lane, "waiting") ? cli_duration(cli_number(lane, "oldest_ms"), room) : "-");
         grid_add(&grid, "%lld", (long long)cli_number(lane, "held"));
-        grid_add(&grid, "%s", cli_text(lane, "text"));
+        if (cli_number(lane, "parked"))
+            grid_add(&grid, "%lld parked, as their flow is tripped; %s", (long long)cli_number(lane, "parked"),
+                     cli_text(lane, "text"));
+        else
+            grid_add(&grid, "%s", cli_text(lane, "text"));
     }
     grid_print(&grid);
 }
@@ -134,6 +162,7 @@ int cli_status(int argc, char **argv)
     print_trips(flows);
     print_flows(flows);
     print_timers(flows);
+    print_skipped(flows);
     putchar('\n');
     print_lanes(lanes);
     putchar('\n');

@@ -53,14 +53,18 @@ static void print_run(json_t *run)
     char room[32];
     size_t index;
     json_t *item;
-    int64_t held = cli_number(run, "held"), many = cli_number(run, "effect_count");
+    int64_t held = cli_number(run, "held"), many = cli_number(run, "effect_count"), times = cli_number(run, "times");
     printf("%s%s  %s%s  event %s  %s", cli_paint("\033[1m"), cli_moment(cli_number(run, "at"), room),
            cli_text(run, "flow"), cli_paint("\033[0m"), cli_text(run, "event"), cli_text(run, "outcome"));
     if (held)
         printf(" as %lld", (long long)held);
     if (cli_text(run, "because")[0])
         printf("  because of %s", cli_text(run, "because"));
-    printf("  %s(release %s)%s\n", cli_paint("\033[2m"), cli_text(run, "release"), cli_paint("\033[0m"));
+    if (times > 1)
+        printf(", %lld times, this was the last", (long long)times);
+    if (cli_text(run, "release")[0])
+        printf("  %s(release %s)%s", cli_paint("\033[2m"), cli_text(run, "release"), cli_paint("\033[0m"));
+    putchar('\n');
     if (cli_text(run, "why")[0])
         printf("    %s\n", cli_text(run, "why"));
     json_array_foreach(json_object_get(run, "steps"), index, item)

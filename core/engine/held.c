@@ -98,7 +98,7 @@ static void discard(struct engine *engine, struct change *change, struct slice r
     snprintf(text, sizeof text, "discarded by %s: %s", author->who, author->why);
     snprintf(counter, sizeof counter, is_event ? "flow.%s.discarded" : "lane.%s.refused", name);
     if (flow)
-        flow_discard(flow, change);
+        flow_discard(flow, change, row, text);
     else if (connection)
         lane_refuse_effect(connection->lane, change, row, text);
     else

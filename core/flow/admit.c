@@ -78,18 +78,10 @@ static bool is_unreadable_repeat(const struct job *job)
     return was_seen(job->flow, id);
 }
 
-/* Makes the job's run with the live release, or the one that it must run under; false: it was held. */
-static bool make_run(struct job *job)
+/* The job's run, and what the manifest finds in the event; false: why it cannot be read. */
+static bool decode(struct job *job, struct instance *instance, struct err *err)
 {
     char made[25] = "";
-    struct err err;
-    err_clear(&err);
-    struct instance *instance = job->release ? flow_recall(job->flow, job->release, &err) : job->flow->live;
-    if (!instance) {
-        err_wrap(&err, "its release cannot be loaded any more; retry it under the live one");
-        outcome_held(job, err.text);
-        return false;
-    }
     int64_t received_ms = job->event ? job->event->received_ms : job->arrival->entry.asked_ms;
     const char *given = job->id; /* it had one before it waited */
     if (!instance->manifest->id_path && (!given || !given[0]))
@@ -101,7 +93,21 @@ static bool make_run(struct job *job)
     job->run->memory = &flow_memory;
     if (job->began_ms)
         job->run->began_ms = job->began_ms;
-    if (run_admit(job->run, job->record, given, &err))
+    return run_admit(job->run, job->record, given, err);
+}
+
+/* Makes the job's run with the live release, or the one that it must run under; false: it was held. */
+static bool make_run(struct job *job)
+{
+    struct err err;
+    err_clear(&err);
+    struct instance *instance = job->release ? flow_recall(job->flow, job->release, &err) : job->flow->live;
+    if (!instance) {
+        err_wrap(&err, "its release cannot be loaded any more; retry it under the live one");
+        outcome_held(job, err.text);
+        return false;
+    }
+    if (decode(job, instance, &err))
         return true;
     if (is_unreadable_repeat(job))
         outcome_counted(job, COUNT_REPEAT);
@@ -245,6 +251,9 @@ void admit_event(struct flow *flow, struct flow_source *source, struct event *ev
         return;
     }
     if (!flow->is_on) {
+        struct err ignored;
+        err_clear(&ignored);
+        decode(job, flow->live, &ignored); /* for its key, if it has one: its trail tells */
         outcome_counted(job, COUNT_DROPPED);
         return;
     }

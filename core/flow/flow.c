@@ -287,9 +287,13 @@ struct instance *flow_recall(struct flow *flow, const char *hash, struct err *er
     return instance;
 }
 
-void flow_discard(struct flow *flow, struct change *change)
+void flow_discard(struct flow *flow, struct change *change, struct slice held_row, const char *text)
 {
+    char *key = mem_copy(record_get(held_row, "key"));
     flow_count(flow, change, COUNT_DISCARDED);
+    if (key[0]) /* else it could not be read */
+        trail_of_skipped(flow, change, key, record_get(held_row, "event_id"), COUNT_DISCARDED, text);
+    free(key);
 }
 
 static void collect_running(void *context, struct slice key, void *value)

@@ -76,8 +76,8 @@ void flows_have_fed(struct flow_context *context, struct fuse_claim *claim); /* 
 void flow_retry(struct flow *flow, struct change *change, struct slice item, const char *key, struct slice release);
 /* The release with this hash, loaded; lent until the next call.  NULL with the reason. */
 struct instance *flow_recall(struct flow *flow, const char *hash, struct err *err);
-/* Counts a held event of this flow that a person discarded. */
-void flow_discard(struct flow *flow, struct change *change);
+/* Counts a held event of this flow (its row) that a person discarded; `text` says who and why. */
+void flow_discard(struct flow *flow, struct change *change, struct slice held_row, const char *text);
 /* The outcome of an effect comes back to the flow, as a run at the step that `next` named; in the same change. */
 void flow_outcome(struct flow *flow, struct change *change, const struct lane_outcome *outcome);
 void flow_wake(struct flow *flow); /* there may be something in the inbox: call from the change's `done` */

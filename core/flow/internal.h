@@ -12,9 +12,6 @@
 
 #define INBOX_WINDOW 2000   /* events of the inbox in memory */
 #define AGAIN_MOST_MS 60000 /* until a run is tried again */
-#define TRAIL_ITEMS 5       /* kept for each key and flow */
-#define TRAIL_BYTES 16384
-#define TRAIL_KEPT_MS ((int64_t)30 * 86400000)
 #define RATE_SECONDS 10
 
 enum flow_counter {
@@ -156,6 +153,12 @@ void inbox_free(struct flow *flow);
 void expect_open(struct flow *flow);
 void expect_event(struct flow *flow, int64_t received_ms, int64_t mono_ms); /* a source delivered one */
 void expect_save(struct flow *flow, struct change *change);                 /* with the change of an event */
+
+/* trail.c: what `headgate trace` tells, in the change of what it is about */
+void trail_of_run(struct job *job, struct change *change, const char *outcome, const char *why, uint64_t held);
+/* An event that was not run, or is not run any more. */
+void trail_of_skipped(struct flow *flow, struct change *change, const char *event_key, struct slice event_id,
+                      enum flow_counter counter, const char *why);
 
 /* trip.c */
 bool flow_is_open(const struct flow *flow); /* on, and not tripped */

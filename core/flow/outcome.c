@@ -4,7 +4,7 @@
  *      finished    effects, seen-mark, trail, counters                       ack, lanes wake
  *      held        held row with the reason, seen-mark, trail, counters      ack
  *      to inbox    inbox row, seen-mark, counters                            ack, runs again
- *      counted     seen before, expired, dropped: counters                   ack
+ *      counted     seen before, expired, dropped: trail, counters            ack
  */
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
@@ -109,79 +109,6 @@ static void mark_seen(struct job *job, struct change *change)
     change_put_until(change, TABLE_SEEN, store_key_slice(&key), clock_now_ms() + manifest->remember_ms, SLICE_NONE);
 }
 
-/* ---- the trail ------------------------------------------------------------------------------------ */
-
-static void begin_trail(struct buf *item, const struct run *run, const char *outcome)
-{
-    buf_reset(item);
-    buf_add_text(item, "{\"at\":");
-    buf_add_number(item, run->began_ms);
-    buf_add_text(item, ",\"event\":");
-    buf_add_json(item, slice_of(run->id));
-    buf_add_text(item, ",\"release\":\"");
-    buf_add(item, run->instance->release->hash, 12);
-    buf_add_text(item, "\",\"outcome\":\"");
-    buf_add_text(item, outcome);
-    buf_add_text(item, "\"");
-}
-
-static void add_number(struct buf *item, const char *name, int64_t number)
-{
-    buf_add_text(item, name);
-    buf_add_number(item, number);
-}
-
-static void add_effects(struct buf *item, const struct run *run)
-{
-    buf_add_text(item, ",\"effects\":[");
-    for (size_t i = 0; i < run->asked_count; i++) {
-        buf_add_text(item, i ? ",[\"" : "[\"");
-        buf_add_text(item, run->asked[i].connection->name);
-        buf_add_text(item, "\",\"");
-        buf_add_text(item, run->asked[i].verb->name);
-        add_number(item, "\",", run->asked[i].is_list ? 0 : (int64_t)run->asked[i].number);
-        if (run->asked[i].is_list) {
-            buf_add_text(item, ",");
-            buf_add_json(item, slice_of(run->asked[i].campaign));
-            add_number(item, ",", (int64_t)run->asked[i].recipient_count);
-        }
-        buf_add_text(item, "]");
-    }
-    buf_add_text(item, "]}");
-}
-
-static void add_trail(struct job *job, struct change *change, const char *outcome, const char *why, uint64_t held)
-{
-    struct run *run = job->run;
-    static struct buf item = BUF_INIT(TRAIL_BYTES); /* of the loop thread; kept, because this runs for every event */
-    begin_trail(&item, run, outcome);
-    if (run->attempt > 1)
-        add_number(&item, ",\"attempt\":", run->attempt);
-    continuation_trail(run, job->record, &item);
-    if (why) {
-        buf_add_text(&item, ",\"why\":");
-        buf_add_json(&item, slice_of(why));
-    }
-    if (held)
-        add_number(&item, ",\"held\":", (int64_t)held);
-    buf_add_text(&item, ",\"steps\":[");
-    buf_add_slice(&item, buf_slice(&run->trail));
-    buf_add_text(&item, "]");
-    add_effects(&item, run);
-    if (item.is_over) { /* many effects, or much to say: the trail tells how many, not which */
-        begin_trail(&item, run, outcome);
-        if (held)
-            add_number(&item, ",\"held\":", (int64_t)held);
-        add_number(&item, ",\"steps\":[],\"effects\":[],\"effect_count\":", (int64_t)run->asked_count);
-        buf_add_text(&item, "}");
-    }
-    struct store_key key = STORE_KEY_INIT;
-    store_key_add_text(&key, run->key);
-    store_key_add_text(&key, job->flow->name);
-    change_push(change, store_key_slice(&key), clock_now_ms() + TRAIL_KEPT_MS, buf_slice(&item), TRAIL_ITEMS,
-                TRAIL_BYTES);
-}
-
 /* ---- outcomes --------------------------------------------------------------------------------------- */
 
 static void add_list(struct job *job, struct change *change, struct asked *asked)
@@ -279,7 +206,7 @@ static void finished(struct job *job)
     for (size_t i = 0; i < job->run->asked_count; i++)
         add_effect(job, change, &job->run->asked[i]);
     memory_put(job, change);
-    add_trail(job, change, "finished", NULL, 0);
+    trail_of_run(job, change, "finished", NULL, 0);
     flow_count(job->flow, change, COUNT_FINISHED);
     flow_note_run(job, change, true, "");
     submit(job, change);
@@ -327,7 +254,7 @@ static void hold(struct job *job, struct change *change, const char *reason)
     if (job->run && job->run->key) {
         struct err why = ERR_INIT;
         err_set(&why, "%.*s", (int)strcspn(reason, "\n"), reason);
-        add_trail(job, change, "held", why.text, number);
+        trail_of_run(job, change, "held", why.text, number);
     }
     flow_count(job->flow, change, COUNT_FAILED);
 }
@@ -351,10 +278,27 @@ static void outcome_blown(struct job *job, const char *reason)
     submit(job, change);
 }
 
+/* For the trail: people look for an event that was not run, too. */
+static const char *why_not(const struct job *job, enum flow_counter counter, char room[200])
+{
+    char age[SETTINGS_PRINT_MAX];
+    if (counter == COUNT_REPEAT)
+        return "an event with this id came before (event: remember in flow.yaml)";
+    if (counter == COUNT_DROPPED)
+        return "the gate was off (when_off: drop in flow.yaml)";
+    settings_print(OPTION_DURATION, job->run->instance->manifest->expires_ms, age);
+    snprintf(room, 200, "it was older than %s (event: expires in flow.yaml)", age);
+    return room;
+}
+
 void outcome_counted(struct job *job, enum flow_counter counter)
 {
     struct change *change = begin(job);
+    char room[200];
     flow_count(job->flow, change, counter);
+    if (job->run && job->run->key)
+        trail_of_skipped(job->flow, change, job->run->key, slice_of(job->run->id), counter,
+                         why_not(job, counter, room));
     submit(job, change);
 }
 

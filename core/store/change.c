@@ -115,6 +115,17 @@ void change_push(struct change *change, struct slice key, int64_t expires_ms, st
     add_bytes(add_expiry(to + sizeof bounds, expires_ms), item);
 }
 
+void change_tally(struct change *change, struct slice key, int64_t expires_ms, struct slice head, struct slice tail,
+                  unsigned most, size_t bytes)
+{
+    uint32_t bounds[2] = {htole32(most), htole32((uint32_t)bytes)}, size = htole32((uint32_t)head.size);
+    char *to = reserve(change, OP_TALLY, TABLE_TRAILS, key, sizeof bounds + 8 + sizeof size + head.size + tail.size);
+    memcpy(to, bounds, sizeof bounds);
+    to = add_expiry(to + sizeof bounds, expires_ms);
+    memcpy(to, &size, sizeof size);
+    add_bytes(add_bytes(to + sizeof size, head), tail);
+}
+
 bool op_next(struct slice ops, size_t *at, struct op *op)
 {
     if (*at >= ops.size)

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { OP_PUT = 'p', OP_DELETE = 'd', OP_COUNT = 'c', OP_PUSH = 'l' };
+enum { OP_PUT = 'p', OP_DELETE = 'd', OP_COUNT = 'c', OP_PUSH = 'l', OP_TALLY = 'n' };
 #define OP_HEAD 8 /* bytes in front of an operation's key */
 #define CHANGE_ROW_MAX ((size_t)1 << 30)
 
@@ -22,6 +22,8 @@ struct op {
 void change_done(struct change *change); /* loop thread: instead of change_drop, for one that may be used again */
 void change_clear_spare(void);
 bool op_next(struct slice ops, size_t *at, struct op *op);
+int list_apply(struct environment *env, MDB_txn *txn,
+               const struct op *op); /* OP_PUSH, OP_TALLY; 0, or what LMDB says */
 
 /* What the store thread tells the loop thread. */
 enum note_kind { NOTE_DONE, NOTE_STATE, NOTE_GROW, NOTE_ENDED };

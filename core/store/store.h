@@ -46,7 +46,7 @@ enum table {
     TABLE_SENT,     /* (*) effect id -> nothing more: what must not be sent twice was delivered, or refused for good; 30
                      * days */
     TABLE_HELD,     /* number -> record: an event or effect that needs a person; until that person decided */
-    TABLE_TRAILS,   /* (*) event key \0 flow \0 -> the last few trails; 5 and 16 KiB a row, 30 days, a fifth of the
+    TABLE_TRAILS,   /* (*) event key \0 flow \0 -> the last few trails; 8 and 16 KiB a row, 30 days, a fifth of the
                      * limit */
     TABLE_LEDGER,   /* connection \0 campaign \0 recipient -> record: was written to; for ever, some 100 bytes each */
     TABLE_CAMPAIGNS, /* connection \0 campaign -> record: state; for ever: one for each campaign */
@@ -116,6 +116,10 @@ void change_count(struct change *change, const char *counter, int64_t difference
 /* Adds `item` at the end of a list row (TABLE_TRAILS), which keeps the last `most` items within `bytes`. */
 void change_push(struct change *change, struct slice key, int64_t expires_ms, struct slice item, unsigned most,
                  size_t bytes);
+/* The same for an item that counts: `head` N `tail` takes the place of the one that begins with `head`, and its N is
+ * one more; `tail` begins with no digit. */
+void change_tally(struct change *change, struct slice key, int64_t expires_ms, struct slice head, struct slice tail,
+                  unsigned most, size_t bytes);
 void store_commit(struct store *store, struct change *change); /* takes the change */
 void change_drop(struct change *change);                       /* instead of committing it */
 

@@ -71,43 +71,6 @@ static int count(struct environment *env, MDB_txn *txn, struct counters *counter
     return status;
 }
 
-/* A list row: expiry(8), then items: size(4, little endian) bytes.  The oldest go first. */
-static int push(struct environment *env, MDB_txn *txn, const struct op *op)
-{
-    uint32_t bounds[2];
-    memcpy(bounds, op->value.data, sizeof bounds);
-    size_t most = le32toh(bounds[0]), bytes = le32toh(bounds[1]);
-    struct slice item = {op->value.data + 16, op->value.size - 16};
-
-    MDB_val key = to_val(op->key), old = {0, NULL};
-    int status = mdb_get(txn, env->tables[TABLE_TRAILS], &key, &old);
-    if (status != 0 && status != MDB_NOTFOUND)
-        return status;
-    struct slice kept = old.mv_size > 8 ? (struct slice){(char *)old.mv_data + 8, old.mv_size - 8} : SLICE_NONE;
-    size_t items = 0;
-    struct slice each;
-    for (size_t at = 0; old.mv_size > 8 && store_list_next(from_val(old), &at, &each);)
-        items++;
-    while (items > 0 && (items + 1 > most || kept.size + 4 + item.size > bytes)) {
-        uint32_t size;
-        memcpy(&size, kept.data, 4);
-        kept = (struct slice){kept.data + 4 + le32toh(size), kept.size - 4 - le32toh(size)};
-        items--;
-    }
-
-    /* The old value lies in the map and dies with the next write: gather first. */
-    struct buf row = BUF_INIT(CHANGE_ROW_MAX);
-    uint32_t size = htole32((uint32_t)item.size);
-    buf_add(&row, op->value.data + 8, 8);
-    buf_add_slice(&row, kept);
-    buf_add(&row, &size, 4);
-    buf_add_slice(&row, item);
-    MDB_val value = {row.size, row.data};
-    status = mdb_put(txn, env->tables[TABLE_TRAILS], &key, &value, 0);
-    buf_clear(&row);
-    return status;
-}
-
 static int apply(struct environment *env, MDB_txn *txn, struct change *change, struct counters *counters)
 {
     struct op op;
@@ -118,8 +81,8 @@ static int apply(struct environment *env, MDB_txn *txn, struct change *change, s
             status = mdb_put(txn, env->tables[op.table], &key, &value, 0);
         else if (op.code == OP_COUNT)
             status = count(env, txn, counters, &op);
-        else if (op.code == OP_PUSH)
-            status = push(env, txn, &op);
+        else if (op.code == OP_PUSH || op.code == OP_TALLY)
+            status = list_apply(env, txn, &op);
         else if ((status = mdb_del(txn, env->tables[op.table], &key, NULL)) == MDB_NOTFOUND)
             status = 0;
     }

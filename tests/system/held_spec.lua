@@ -92,6 +92,7 @@ describe("a held event", function()
     world:must("held", "discard", number(first), "--why", "a test order")
     world:counts("orders", { received = 2, held = 1, skipped = { discarded = 1 } })
     world:settle()
+    assert.matches("discarded\n    discarded by [^\n]*: a test order", world:must("trace", first.key))
     local audit = world:ask("audit", "--json").audit[1]
     assert.equal("held discard", audit.what)
     assert.equal("a test order", audit.why)

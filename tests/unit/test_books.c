@@ -58,7 +58,7 @@ TEST(every_event_and_effect_is_in_the_books_once)
     books_clear(&books);
     bool is_done;
     struct change *change = kit_change(&is_done); /* a person gives the event up */
-    flow_discard(flow, change);
+    flow_discard(flow, change, SLICE_NONE, "");
     held_remove(change, 1);
     kit_commit(change, &is_done);
     expect_balance();
