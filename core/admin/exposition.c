@@ -51,7 +51,7 @@ static void add_label(struct buf *text, const char *value)
     }
 }
 
-void exposition_add(struct exposition *out, const char *suffix, double value, ...)
+void exposition_line(struct exposition *out, const char *suffix, double value, ...)
 {
     const char *label;
     char before = '{';

@@ -1,7 +1,7 @@
 /* exposition.h - the text that Prometheus reads: format 0.0.4, or OpenMetrics 1.0 for who asks for it
  *
  *     exposition_family(&out, "headgate_events_finished_total", EXPOSITION_COUNTER, "Events that are settled.");
- *     exposition_add(&out, "", 17, "flow", "mail-contacts", "outcome", "expired", NULL);
+ *     exposition_add(&out, "", 17, "flow", "mail-contacts", "outcome", "expired");
  *
  *     # HELP headgate_events_finished_total Events that are settled.
  *     # TYPE headgate_events_finished_total counter
@@ -29,8 +29,9 @@ struct exposition {
 
 /* `name`: lent until the next family; a counter's ends with _total. */
 void exposition_family(struct exposition *out, const char *name, enum exposition_type type, const char *help);
-/* One line of the family, `suffix` behind its name; then pairs of label and value, ending with NULL. */
-void exposition_add(struct exposition *out, const char *suffix, double value, ...) __attribute__((sentinel));
+/* One line of the family, `suffix` behind its name; then pairs of label and value. */
+#define exposition_add(...) exposition_line(__VA_ARGS__, (const char *)NULL)
+void exposition_line(struct exposition *out, const char *suffix, double value, ...) __attribute__((sentinel));
 void exposition_end(struct exposition *out);
 const char *exposition_content_type(const struct exposition *out);
 

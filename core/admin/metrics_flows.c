@@ -32,7 +32,7 @@ static void each_flow(const struct of_flows *all,
 
 EACH(add_received)
 {
-    exposition_add(out, "", (double)book->received, "flow", view->name, NULL);
+    exposition_add(out, "", (double)book->received, "flow", view->name);
 }
 
 EACH(add_finished)
@@ -46,19 +46,19 @@ EACH(add_finished)
                {"discarded", book->discarded},
                {"expired", book->expired}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        exposition_add(out, "", (double)all[i].count, "flow", view->name, "outcome", all[i].outcome, NULL);
+        exposition_add(out, "", (double)all[i].count, "flow", view->name, "outcome", all[i].outcome);
 }
 
 EACH(add_failed)
 {
-    exposition_add(out, "", (double)view->failed, "flow", view->name, NULL);
+    exposition_add(out, "", (double)view->failed, "flow", view->name);
 }
 
 EACH(add_waiting)
 {
-    exposition_add(out, "", (double)view->inbox, "flow", view->name, "state", "inbox", NULL);
-    exposition_add(out, "", view->under_way, "flow", view->name, "state", "running", NULL);
-    exposition_add(out, "", (double)book->held, "flow", view->name, "state", "held", NULL);
+    exposition_add(out, "", (double)view->inbox, "flow", view->name, "state", "inbox");
+    exposition_add(out, "", view->under_way, "flow", view->name, "state", "running");
+    exposition_add(out, "", (double)book->held, "flow", view->name, "state", "held");
 }
 
 EACH(add_timers)
@@ -68,35 +68,37 @@ EACH(add_timers)
 
 EACH(add_difference)
 {
-    exposition_add(out, "", (double)book->difference, "flow", view->name, NULL);
+    exposition_add(out, "", (double)book->difference, "flow", view->name);
 }
 
 EACH(add_gate)
 {
-    exposition_add(out, "", !view->is_on, "flow", view->name, "state", "off", NULL);
-    exposition_add(out, "", view->is_on, "flow", view->name, "state", "on", NULL);
+    bool tripped = view->trip != NULL;
+    exposition_add(out, "", !tripped && !view->is_on, "flow", view->name, "state", "off");
+    exposition_add(out, "", !tripped && view->is_on, "flow", view->name, "state", "on");
+    exposition_add(out, "", tripped, "flow", view->name, "state", "tripped");
 }
 
 EACH(add_listening)
 {
-    exposition_add(out, "", view->is_listening, "flow", view->name, NULL);
+    exposition_add(out, "", view->is_listening, "flow", view->name);
 }
 
 EACH(add_silent)
 {
-    exposition_add(out, "", view->is_silent, "flow", view->name, NULL);
+    exposition_add(out, "", view->is_silent, "flow", view->name);
 }
 
 EACH(add_last)
 {
-    exposition_add(out, "", (double)view->last_event_ms / 1000, "flow", view->name, NULL);
+    exposition_add(out, "", (double)view->last_event_ms / 1000, "flow", view->name);
 }
 
 EACH(add_info)
 {
     char release[13];
     snprintf(release, sizeof release, "%s", view->release);
-    exposition_add(out, "", 1, "flow", view->name, "version", release, "owner", view->owner, NULL);
+    exposition_add(out, "", 1, "flow", view->name, "version", release, "owner", view->owner);
 }
 
 void metrics_of_flows(struct exposition *out, struct engine *engine, const struct books *books)

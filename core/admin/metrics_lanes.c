@@ -43,7 +43,7 @@ static void add_flow_effects(const struct of_lane *lane, const char *flow)
 {
     for (int i = 0; i < STATS_OUTCOMES; i++)
         exposition_add(lane->out, "", (double)stats_of(lane->stats, flow, (enum stats_outcome)i), "destination",
-                       lane->connection->name, "flow", flow, "outcome", stats_outcome_names[i], NULL);
+                       lane->connection->name, "flow", flow, "outcome", stats_outcome_names[i]);
 }
 
 static bool uses(struct flow *flow, const char *connection)
@@ -79,7 +79,7 @@ static void add_effects(const struct of_lane *lane)
 
 static void add(const struct of_lane *lane, double value)
 {
-    exposition_add(lane->out, "", value, "destination", lane->connection->name, NULL);
+    exposition_add(lane->out, "", value, "destination", lane->connection->name);
 }
 
 static void add_asked(const struct of_lane *lane)
@@ -91,8 +91,8 @@ static void add_outbox(const struct of_lane *lane)
 {
     const char *name = lane->connection->name;
     double sending = lane->view->under_way, waiting = (double)lane->view->waiting - sending;
-    exposition_add(lane->out, "", waiting > 0 ? waiting : 0, "destination", name, "state", "waiting", NULL);
-    exposition_add(lane->out, "", sending, "destination", name, "state", "sending", NULL);
+    exposition_add(lane->out, "", waiting > 0 ? waiting : 0, "destination", name, "state", "waiting");
+    exposition_add(lane->out, "", sending, "destination", name, "state", "sending");
 }
 
 static void add_held(const struct of_lane *lane)
@@ -110,7 +110,7 @@ static void add_attempts(const struct of_lane *lane)
 {
     for (int i = 0; i < STATS_RESULTS; i++)
         exposition_add(lane->out, "", (double)lane->stats->results[i], "destination", lane->connection->name, "result",
-                       stats_result_names[i], NULL);
+                       stats_result_names[i]);
 }
 
 static void add_latency(const struct of_lane *lane)
@@ -121,20 +121,20 @@ static void add_latency(const struct of_lane *lane)
         char bound[32];
         sum += lane->stats->latency[i];
         snprintf(bound, sizeof bound, "%g", (double)stats_bounds_ms[i] / 1000);
-        exposition_add(lane->out, "_bucket", (double)sum, "destination", name, "le", bound, NULL);
+        exposition_add(lane->out, "_bucket", (double)sum, "destination", name, "le", bound);
     }
     sum += lane->stats->latency[STATS_BUCKETS];
-    exposition_add(lane->out, "_bucket", (double)sum, "destination", name, "le", "+Inf", NULL);
-    exposition_add(lane->out, "_sum", (double)lane->stats->latency_sum_ms / 1000, "destination", name, NULL);
-    exposition_add(lane->out, "_count", (double)sum, "destination", name, NULL);
+    exposition_add(lane->out, "_bucket", (double)sum, "destination", name, "le", "+Inf");
+    exposition_add(lane->out, "_sum", (double)lane->stats->latency_sum_ms / 1000, "destination", name);
+    exposition_add(lane->out, "_count", (double)sum, "destination", name);
 }
 
 static void add_state(const struct of_lane *lane)
 {
-    static const char *const states[] = {"idle", "up", "down", "resting", "paused", "refused"};
+    static const char *const states[] = {"idle", "up", "down", "resting", "paused", "refused", "reopening"};
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
         exposition_add(lane->out, "", strcmp(lane->view->state, states[i]) == 0, "destination", lane->connection->name,
-                       "state", states[i], NULL);
+                       "state", states[i]);
 }
 
 static void add_breaker(const struct of_lane *lane)
@@ -149,7 +149,7 @@ static void add_quota(const struct of_lane *lane)
         const struct rate_view *rate = &lane->view->rates[i];
         if (rate->used >= 0)
             exposition_add(lane->out, "", (double)rate->used / (double)rate->most, "destination",
-                           lane->connection->name, "window", strchr(rate->text, '/') + 1, NULL);
+                           lane->connection->name, "window", strchr(rate->text, '/') + 1);
     }
 }
 

@@ -54,7 +54,7 @@ static void say_silent(const struct flow *flow, const struct manifest *manifest)
 void flow_look_for_silence(struct flow *flow)
 {
     const struct manifest *manifest = flow->live ? flow->live->manifest : NULL;
-    bool is_watched = manifest && flow->is_on && flow->context->takes_events;
+    bool is_watched = manifest && flow_is_open(flow) && flow->context->takes_events;
     if (manifest)
         silence_expect(&flow->silence, manifest->expect_least, manifest->expect_ms);
     enum silence_turn turn = silence_look(&flow->silence, is_watched, clock_mono_ns() / 1000000);

@@ -23,8 +23,8 @@ TEST(a_family_has_one_head_and_lines_with_its_name)
 {
     begin(false);
     exposition_family(&out, "h_events_total", EXPOSITION_COUNTER, "Events.");
-    exposition_add(&out, "", 3, "flow", "f", "outcome", "x", NULL);
-    exposition_add(&out, "", 0, NULL);
+    exposition_add(&out, "", 3, "flow", "f", "outcome", "x");
+    exposition_add(&out, "", 0);
     exposition_end(&out);
     expect("# HELP h_events_total Events.\n# TYPE h_events_total counter\n"
            "h_events_total{flow=\"f\",outcome=\"x\"} 3\nh_events_total 0\n");
@@ -34,7 +34,7 @@ TEST(open_metrics_has_no_total_in_a_counters_head_and_an_end)
 {
     begin(true);
     exposition_family(&out, "h_events_total", EXPOSITION_COUNTER, "Events.");
-    exposition_add(&out, "", 3, NULL);
+    exposition_add(&out, "", 3);
     exposition_family(&out, "h_total", EXPOSITION_GAUGE, "A gauge keeps its name.");
     exposition_end(&out);
     expect("# HELP h_events Events.\n# TYPE h_events counter\nh_events_total 3\n"
@@ -46,7 +46,7 @@ TEST(label_values_are_escaped_and_never_make_the_page_unreadable)
     begin(false);
     exposition_family(&out, "g", EXPOSITION_GAUGE, "G.");
     buf_reset(&out.text);
-    exposition_add(&out, "", 1, "a", "\\ \"x\"\ny", "b", "\xc3\xbc", "c", "\xff\xc3", NULL);
+    exposition_add(&out, "", 1, "a", "\\ \"x\"\ny", "b", "\xc3\xbc", "c", "\xff\xc3");
     expect("g{a=\"\\\\ \\\"x\\\"\\ny\",b=\"\xc3\xbc\",c=\"?"
            "?\"} 1\n");
 }
@@ -56,10 +56,10 @@ TEST(numbers_keep_all_their_digits)
     begin(false);
     exposition_family(&out, "g", EXPOSITION_GAUGE, "G.");
     buf_reset(&out.text);
-    exposition_add(&out, "", 9007199254740991.0, NULL);
-    exposition_add(&out, "", -2, NULL);
-    exposition_add(&out, "", 0.5, NULL);
-    exposition_add(&out, "", INFINITY, NULL);
+    exposition_add(&out, "", 9007199254740991.0);
+    exposition_add(&out, "", -2);
+    exposition_add(&out, "", 0.5);
+    exposition_add(&out, "", INFINITY);
     expect("g 9007199254740991\ng -2\ng 0.5\ng +Inf\n");
 }
 
