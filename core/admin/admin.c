@@ -134,6 +134,14 @@ static bool route_get(struct admin *admin, struct request *request, const char *
     return true;
 }
 
+static void reload(struct admin *admin, struct request *request)
+{
+    char *who = take_who(request);
+    struct author author = {who, "headgate.yaml is to be read again"};
+    engine_reload(admin->engine, &author, reply_done, request);
+    free(who);
+}
+
 static bool route_post(struct admin *admin, struct request *request, const char *path)
 {
     char name[NAME_MAX_BYTES + 1], what[16];
@@ -141,6 +149,8 @@ static bool route_post(struct admin *admin, struct request *request, const char 
     int end = 0;
     if (strcmp(path, "/v1/deploy") == 0)
         answer_deploy(admin, request);
+    else if (strcmp(path, "/v1/reload") == 0)
+        reload(admin, request);
     else if (strcmp(path, "/v1/store/backup") == 0)
         change_store_backup(admin, request);
     else if (sscanf(path, "/v1/flows/%64[a-z0-9-]/%15[a-z]%n", name, what, &end) == 2 && !path[end]

@@ -9,6 +9,7 @@
  *      POST /v1/flows/NAME/reset            {"why"}; of a tripped gate
  *      GET  /v1/releases?kind=&name=        what was released, newest first
  *      POST /v1/deploy                      {"kind", "name", "files": {path: text or {"base64"}}, "why"}
+ *      POST /v1/reload                      reads headgate.yaml and its secrets again; says what changed
  *      GET  /v1/trace?key=                  what happened to a key
  *      GET  /v1/held?flow=&...&limit=&group=    what needs a person; the filter is held_filter.c's
  *      GET  /v1/held/N                      one of them, whole

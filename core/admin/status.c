@@ -101,6 +101,14 @@ static void add_silent(struct engine *engine, struct buf *lines)
     }
 }
 
+static json_t *reload_json(const struct reloaded *reloaded)
+{
+    if (!reloaded->at_ms)
+        return json_null();
+    return json_pack("{s:I, s:b, s:o}", "at", (json_int_t)reloaded->at_ms, "ok", reloaded->is_ok, "text",
+                     json_of(slice_of(reloaded->text)));
+}
+
 /* What a person should know beside the tables: one text each. */
 static json_t *notes_json(struct engine *engine, const struct books *books)
 {
@@ -126,10 +134,11 @@ static void answer(struct looking *looking)
     for (size_t i = 0; (connection = engine_connection_at(engine, i)); i++)
         json_array_append_new(lanes, lane_json(connection, &looking->books));
     reply_json(looking->request, 200,
-               json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "environment", engine_config(engine)->environment,
+               json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:o}", "environment", engine_config(engine)->environment,
                          "ready", engine_is_ready(engine), "up_ms",
-                         (json_int_t)(clock_now_ms() - engine_started_ms(engine)), "store", store_json(engine), "flows",
-                         flows, "lanes", lanes, "notes", notes_json(engine, &looking->books)));
+                         (json_int_t)(clock_now_ms() - engine_started_ms(engine)), "store", store_json(engine),
+                         "reload", reload_json(engine_reloaded(engine)), "flows", flows, "lanes", lanes, "notes",
+                         notes_json(engine, &looking->books)));
 }
 
 static void count(uv_work_t *work)

@@ -106,6 +106,7 @@ int cli_campaigns(int argc, char **argv);
 int cli_suppressed(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
+int cli_reload(int argc, char **argv);
 int cli_adapters(int argc, char **argv);
 int cli_sandbox(int argc, char **argv);
 int cli_store(int argc, char **argv);

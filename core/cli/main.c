@@ -30,6 +30,7 @@ static const struct command commands[] = {
     {"campaigns", cli_campaigns, "jobs that write to many: progress, pause, resume, cancel"},
     {"suppressed", cli_suppressed, "to whom nothing is sent any more: list, add, remove"},
     {"audit", cli_audit, "who changed what, when and why"},
+    {"reload", cli_reload, "read headgate.yaml and its secrets again"},
     {"doctor", cli_doctor, "look at every connection and queue"},
     {"store", cli_store, "the store: sizes and when it is full, verify, backup, compact, restore"},
     {"check", cli_check, "check the configuration, all flows and rules"},

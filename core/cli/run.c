@@ -1,6 +1,7 @@
 /* run.c - `headgate run`: the daemon
  *
  *      config ─► engine (store, lanes, flows) ─► admin API ─► ready
+ *      SIGHUP ─► headgate.yaml is read again (engine/reload.c)
  *      SIGTERM, SIGINT ─► engine stops: sources are silent, what is under way ends ─► admin closed, last commit ─► exit
  * 0 a second one ─► exit at once; the store is as after a crash, which is a road we have built
  *
@@ -23,6 +24,9 @@ static const struct cli_help help = {
         "folders are deployed (a new flow's gate is off), and those that differ from what is released are reported.\n"
         "With --watch, saving a file deploys it: for writing flows.\n\n"
         "SIGTERM drains: sources are silent, what is under way may end, at most ten seconds; then it ends with 0.\n"
+        "SIGHUP reads headgate.yaml and the secrets again (`headgate reload --help` says more); on a terminal it ends "
+        "the\n"
+        "daemon, as the terminal is gone then.\n"
         "Under systemd (Type=notify) it tells when it is ready, stops, and that it is alive (WatchdogSec=).",
     .options = "cWvL"};
 
@@ -30,7 +34,7 @@ struct daemon {
     uv_loop_t loop;
     struct engine *engine;
     struct admin *admin; /* NULL before it is opened and after it is closed */
-    uv_signal_t terminate, interrupt;
+    uv_signal_t terminate, interrupt, hang_up;
     uv_timer_t watchdog; /* says that the loop is alive; runs where systemd wants to know */
     bool is_stopping;
 };
@@ -71,6 +75,7 @@ static void on_stopped(void *context)
     struct daemon *daemon = context;
     uv_close((uv_handle_t *)&daemon->terminate, NULL);
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+    uv_close((uv_handle_t *)&daemon->hang_up, NULL);
     uv_close((uv_handle_t *)&daemon->watchdog, NULL);
     log_info("stopped");
 }
@@ -85,18 +90,35 @@ static void on_signal(uv_signal_t *handle, int number)
     engine_stop(daemon->engine);
 }
 
-static void watch_signal(struct daemon *daemon, uv_signal_t *handle, int number)
+static void on_reloaded(void *context, bool ok, const char *text)
+{
+    (void)context, (void)text; /* the engine has said it in the log */
+    notify_say("READY=1\nSTATUS=%s", ok ? "ready" : "ready; the last reload failed, and nothing was changed");
+}
+
+static void on_hang_up(uv_signal_t *handle, int number)
+{
+    struct daemon *daemon = handle->data;
+    static const struct author author = {"SIGHUP", "headgate.yaml is to be read again"};
+    (void)number;
+    notify_reloading();
+    engine_reload(daemon->engine, &author, on_reloaded, daemon);
+}
+
+static void watch_signal(struct daemon *daemon, uv_signal_t *handle, uv_signal_cb then, int number)
 {
     uv_signal_init(&daemon->loop, handle);
     handle->data = daemon;
-    uv_signal_start(handle, on_signal, number);
+    uv_signal_start(handle, then, number);
 }
 
 static void watch_over(struct daemon *daemon)
 {
     uint64_t period_ms = (uint64_t)notify_watchdog_ms();
-    watch_signal(daemon, &daemon->terminate, SIGTERM);
-    watch_signal(daemon, &daemon->interrupt, SIGINT);
+    watch_signal(daemon, &daemon->terminate, on_signal, SIGTERM);
+    watch_signal(daemon, &daemon->interrupt, on_signal, SIGINT);
+    /* From a terminal it says that the terminal is gone: nobody wants a daemon that stays behind. */
+    watch_signal(daemon, &daemon->hang_up, isatty(STDIN_FILENO) ? on_signal : on_hang_up, SIGHUP);
     uv_timer_init(&daemon->loop, &daemon->watchdog);
     if (period_ms)
         uv_timer_start(&daemon->watchdog, on_alive, 0, period_ms);
@@ -159,6 +181,7 @@ int cli_run(int argc, char **argv)
         return exit_code;
     if (!find_style(args.log, &style))
         return cli_fail(64, "run: --log takes text, json or journal, not %s", args.log);
+    signal(SIGHUP, SIG_IGN); /* until the daemon can read its configuration again */
     notify_open();
     log_open(args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, style);
     struct config *config = config_load(cli_config_path(&args), &err);

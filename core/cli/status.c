@@ -135,6 +135,17 @@ static bool books_balance(json_t *list, const char *name, bool prints)
     return ok;
 }
 
+static void print_reload(const json_t *reload)
+{
+    char room[32];
+    if (json_is_true(json_object_get(reload, "ok")))
+        printf("headgate.yaml was read again at %s: %s\n\n", cli_moment(cli_number(reload, "at"), room),
+               cli_text(reload, "text"));
+    else if (json_is_object(reload))
+        printf("%sthe reload at %s failed, and nothing was changed: %s%s\n\n", cli_paint("\033[31m"),
+               cli_moment(cli_number(reload, "at"), room), cli_text(reload, "text"), cli_paint("\033[0m"));
+}
+
 int cli_status(int argc, char **argv)
 {
     struct cli_args args;
@@ -160,6 +171,7 @@ int cli_status(int argc, char **argv)
            cli_size(cli_number(store, "used_bytes"), used), cli_size(cli_number(store, "limit_bytes"), limit), outage,
            json_is_true(json_object_get(status, "ready")) ? "" : " · starting");
     print_trips(flows);
+    print_reload(json_object_get(status, "reload"));
     print_flows(flows);
     print_timers(flows);
     print_skipped(flows);

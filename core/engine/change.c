@@ -33,7 +33,7 @@ static struct changing *changing_new(struct engine *engine, struct flow *flow, e
 static void let_leave(struct engine *engine)
 {
     for (size_t i = 0; i < engine->connection_count; i++)
-        lane_unpark(engine->connections[i].lane);
+        lane_unpark(engine->connections[i]->lane);
 }
 
 static void on_committed(void *context)

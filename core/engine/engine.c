@@ -11,72 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RECEIPTS_MS ((int64_t)30 * 86400000)
 #define STOP_MS 10000 /* for deliveries under way; what is not answered by then stays in the store */
 
-/* ---- connections -------------------------------------------------------------------------------- */
-
-struct connection *engine_find_connection(void *context, const char *name)
-{
-    return engine_connection(context, name);
-}
-
-/* A flow that the store knows is always here, be it only by its name. */
-static void on_outcome(void *context, struct change *change, const struct lane_outcome *outcome)
-{
-    char name[NAME_MAX_BYTES + 1];
-    snprintf(name, sizeof name, "%.*s", SLICE_ARG(outcome->flow));
-    flow_outcome(engine_add_flow(context, name), change, outcome);
-}
-
-static struct lane_options lane_options_of(struct engine *engine, const struct config_connection *from)
-{
-    const struct settings *common = from->common;
-    unsigned concurrency = settings_has(common, "concurrency") ? (unsigned)settings_number(common, "concurrency") : 0;
-    const char *unknown = settings_text(common, "when_unknown");
-    struct lane_options options = {
-        .concurrency = concurrency                  ? concurrency
-                       : from->adapter->concurrency ? from->adapter->concurrency
-                                                    : 1,
-        .retries_unknown = unknown && strcmp(unknown, "retry") == 0,
-        .max_age_ms = settings_number(common, "max_age"),
-        .receipts_ms = RECEIPTS_MS,
-        .on_outcome = on_outcome,
-        .is_parked = engine_is_parked,
-        .on_answer = engine_on_answer,
-        .context = engine,
-    };
-    for (size_t i = 0; i < settings_count(common, "rate") && i < RATES_MAX; i++)
-        options.rate_count += rate_limit_parse(settings_item(common, "rate", i), &options.rates[options.rate_count]);
-    return options;
-}
-
-static bool open_connection(struct engine *engine, size_t index, const struct config_connection *from, struct err *err)
-{
-    struct connection *connection = &engine->connections[index];
-    *connection = (struct connection){.name = from->name,
-                                      .environment = engine->config->environment,
-                                      .adapter = from->adapter,
-                                      .settings = from->settings,
-                                      .fuse = &from->fuse,
-                                      .loop = engine->loop,
-                                      .webhooks = engine->webhooks};
-    struct lane_options options = lane_options_of(engine, from);
-    options.releases = &engine->lane_releases;
-    options.fuses = &engine->lane_fuses;
-    lane_open(engine->store, &engine->held, connection, &options);
-    if (from->is_elsewhere) {
-        char why[200];
-        snprintf(why, sizeof why, "it is for environment %s, this node is %s",
-                 settings_text(from->common, "environment"), engine->config->environment);
-        log_warning("connection %s: is not opened: %s", from->name, why);
-        lane_refuse(connection->lane, why);
-        return true;
-    }
-    connection->is_open = from->adapter->open(connection, err);
-    lane_start(connection->lane);
-    return connection->is_open || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);
-}
+/* ---- the door for webhooks ------------------------------------------------------------------------------------- */
 
 static bool open_webhooks(struct engine *engine, struct err *err)
 {
@@ -92,31 +29,6 @@ static bool open_webhooks(struct engine *engine, struct err *err)
         return err_wrap(err, "%s: webhooks", config->path);
     log_info("webhooks: listening on %s, port %d", config->webhooks_host, webhooks_port(engine->webhooks));
     return true;
-}
-
-static bool open_connections(struct engine *engine, struct err *err)
-{
-    size_t count = 0;
-    for (struct config_connection *from = engine->config->connections; from; from = from->next)
-        count++;
-    engine->connections = mem_zero((count ? count : 1) * sizeof *engine->connections);
-    for (struct config_connection *from = engine->config->connections; from; from = from->next)
-        if (!open_connection(engine, engine->connection_count++, from, err))
-            return false;
-    return true;
-}
-
-struct connection *engine_connection_at(struct engine *engine, size_t index)
-{
-    return index < engine->connection_count ? &engine->connections[index] : NULL;
-}
-
-struct connection *engine_connection(struct engine *engine, const char *name)
-{
-    for (size_t i = 0; i < engine->connection_count; i++)
-        if (strcmp(engine->connections[i].name, name) == 0)
-            return &engine->connections[i];
-    return NULL;
 }
 
 /* ---- flows ------------------------------------------------------------------------------------------ */
@@ -288,9 +200,10 @@ struct engine *engine_open(uv_loop_t *loop, const struct engine_options *options
     uv_timer_init(loop, &engine->stop_timer);
     engine->stop_timer.data = engine;
     pulse_open(engine);
+    reload_open(engine);
     uv_timer_init(loop, &engine->recovery_timer);
     engine->recovery_timer.data = engine;
-    if (!open_webhooks(engine, err) || !open_connections(engine, err)) {
+    if (!open_webhooks(engine, err) || !connections_open(engine, err)) {
         *exit_code = 78;
         engine->on_stopped = NULL;
         close_all(engine);
@@ -325,7 +238,8 @@ static void free_engine(uv_handle_t *handle)
     recovery_free(engine);
     rulebook_clear(&engine->rules);
     config_free(engine->config);
-    free(engine->connections);
+    reload_free(engine);
+    connections_free(engine);
     free(engine->flows);
     free(engine);
     if (on_stopped)
@@ -336,11 +250,12 @@ static void free_engine(uv_handle_t *handle)
  * flows; then these. */
 static void close_all(struct engine *engine)
 {
+    struct connection *connection;
     uv_close((uv_handle_t *)&engine->stop_timer, free_engine); /* libuv calls back in the reverse order: this is last */
     pulse_close(engine);
+    uv_close((uv_handle_t *)&engine->reload_timer, NULL);
     uv_close((uv_handle_t *)&engine->recovery_timer, NULL);
-    for (size_t i = 0; i < engine->connection_count; i++) {
-        struct connection *connection = &engine->connections[i];
+    for (size_t i = 0; (connection = connection_any(engine, i)); i++) {
         if (connection->is_open)
             connection->adapter->close(connection);
         connection->is_open = false;
@@ -349,15 +264,15 @@ static void close_all(struct engine *engine)
     store_close(engine->store);
     for (size_t i = 0; i < engine->flow_count; i++)
         flow_free(engine->flows[i]);
-    for (size_t i = 0; i < engine->connection_count; i++)
-        if (engine->connections[i].lane)
-            lane_close(engine->connections[i].lane);
+    for (size_t i = 0; (connection = connection_any(engine, i)); i++)
+        lane_close(connection->lane);
 }
 
-static bool is_idle(const struct engine *engine)
+static bool is_idle(struct engine *engine)
 {
-    for (size_t i = 0; i < engine->connection_count; i++)
-        if (!lane_is_idle(engine->connections[i].lane))
+    struct connection *connection;
+    for (size_t i = 0; (connection = connection_any(engine, i)); i++)
+        if (!lane_is_idle(connection->lane))
             return false;
     for (size_t i = 0; i < engine->flow_count; i++) {
         struct flow_view view;
@@ -384,6 +299,7 @@ static void look_whether_idle(uv_timer_t *timer)
 
 void engine_stop(struct engine *engine)
 {
+    struct connection *connection;
     if (engine->is_stopping)
         return;
     engine->is_stopping = true;
@@ -391,11 +307,12 @@ void engine_stop(struct engine *engine)
     log_info("stopping: sources are silent, what is under way may end");
     watch_stop(engine);
     deploy_stop(engine);
+    reload_stop(engine);
     adjust_flows(engine);
     for (size_t i = 0; i < engine->flow_count; i++)
         flow_cancel_runs(engine->flows[i]);
-    for (size_t i = 0; i < engine->connection_count; i++)
-        lane_stop(engine->connections[i].lane);
+    for (size_t i = 0; (connection = connection_any(engine, i)); i++)
+        lane_stop(connection->lane);
     engine->stop_until_ms = clock_mono_ns() / 1000000 + STOP_MS;
     uv_timer_start(&engine->stop_timer, look_whether_idle, 0, 20);
 }

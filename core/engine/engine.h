@@ -50,6 +50,15 @@ void engine_orphans(struct engine *engine, const struct books *books, struct buf
 /* Differences between the folders and what is released, for `status`: one a line. */
 void engine_differences(struct engine *engine, struct buf *lines);
 
+/* How the last reload went. */
+struct reloaded {
+    int64_t at_ms;      /* 0: there was none since the start */
+    int64_t success_ms; /* of the last good one, or of the start */
+    bool is_ok;
+    char *text; /* what changed, or why nothing did: a sentence a line; NULL: there was none */
+};
+const struct reloaded *engine_reloaded(const struct engine *engine);
+
 /* ---- changing ------------------------------------------------------------------------------- */
 
 /* How a change ends, on the loop thread. `text`: what was done, or why not. */
@@ -65,6 +74,9 @@ void engine_set_gate(struct engine *engine, const char *flow, bool is_on, const 
 /* A person has looked at a tripped gate: what was counted counts no more, and it is again as it was. */
 void engine_reset(struct engine *engine, const char *flow, const struct author *author, engine_done done,
                   void *context);
+/* Reads headgate.yaml and its secrets again.  If anything in it is wrong, nothing changes.  Ends when all that changed
+ * is closed and opened again. */
+void engine_reload(struct engine *engine, const struct author *author, engine_done done, void *context);
 /* Checks the release beside the live one, runs its spec, then switches between two events. Takes the release. */
 void engine_deploy(struct engine *engine, struct release *release, const struct author *author, engine_done done,
                    void *context);

@@ -47,7 +47,7 @@ void held_wake(struct engine *engine)
     for (size_t i = 0; i < engine->flow_count; i++)
         flow_wake(engine->flows[i]);
     for (size_t i = 0; i < engine->connection_count; i++)
-        lane_wake(engine->connections[i].lane);
+        lane_wake(engine->connections[i]->lane);
 }
 
 static char *text_of(struct slice row, const char *name)

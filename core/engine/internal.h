@@ -12,9 +12,15 @@ struct engine {
     struct store *store;
     struct held_numbers held;
     struct flow_context flows_context;
-    struct webhooks *webhooks;      /* NULL: none are listened for */
-    struct connection *connections; /* as many as the configuration has, in its order */
+    struct webhooks *webhooks;       /* NULL: none are listened for */
+    struct connection **connections; /* as many as the configuration has, in its order */
     size_t connection_count;
+    struct connection **gone; /* those that a reload took out: closed, their lanes refuse */
+    size_t gone_count;
+    struct reload *reload; /* under way; NULL: none */
+    uv_timer_t reload_timer;
+    struct former *former; /* what reloads replaced */
+    struct reloaded reloaded;
     struct flow **flows; /* in order of names */
     size_t flow_count;
     struct rulebook rules;              /* live */
@@ -48,6 +54,23 @@ struct connection *engine_find_connection(void *engine, const char *name);
 struct instance_options engine_instance_options(struct engine *engine, const struct rulebook *book);
 void engine_check_ready(struct engine *engine);
 
+/* connections.c */
+bool connections_open(struct engine *engine, struct err *err); /* all that the configuration has */
+/* One that was not there before, or that was gone: at its place in memory, with its lane, not yet open. */
+struct connection *connection_new(struct engine *engine, const struct config_connection *from);
+/* With what is said now; true as well if it is for another environment, and refused. */
+bool connection_open(struct engine *engine, struct connection *connection, const struct config_connection *from,
+                     struct err *err);
+void connections_arrange(struct engine *engine); /* as the configuration has them now; the others are gone */
+struct connection *connection_any(const struct engine *engine, size_t index);      /* gone ones, too; NULL: no more */
+struct connection *connection_gone(const struct engine *engine, const char *name); /* NULL: none of that name */
+void connections_free(struct engine *engine);
+
+/* reload.c */
+void reload_open(struct engine *engine);
+void reload_stop(struct engine *engine); /* what is under way is not waited for */
+void reload_free(struct engine *engine);
+
 /* releases.c: rows of `releases`, `gates` and `audit`.  A gate is read as it was last decided, on disk or not yet: two
  * changes under way at once must not undo each other. */
 struct gate_row {
@@ -64,6 +87,7 @@ struct release *release_restore(struct engine *engine, enum release_kind kind, c
 void audit_write(struct engine *engine, struct change *change, const struct author *author, const char *what,
                  const char *subject, const char *text);
 void engine_load_released(struct engine *engine); /* rules and flows that the store has */
+void engine_load_missing(struct engine *engine);  /* flows whose release could not be loaded before */
 
 /* change.c: given to flows and lanes */
 void engine_on_trip(void *engine, struct change *change, struct flow *flow); /* writes it down */

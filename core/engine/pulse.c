@@ -12,7 +12,7 @@ static void on_pulse(uv_timer_t *timer)
     for (size_t i = 0; i < engine->flow_count; i++)
         flow_look_for_silence(engine->flows[i]);
     for (size_t i = 0; i < engine->connection_count; i++)
-        asked_bytes += lane_stats(engine->connections[i].lane)->asked_bytes;
+        asked_bytes += lane_stats(engine->connections[i]->lane)->asked_bytes;
     forecast_note(&engine->forecast, clock_mono_ns() / 1000000, store_used_bytes(engine->store), asked_bytes);
 }
 

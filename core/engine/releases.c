@@ -180,6 +180,16 @@ static void load_kind(struct engine *engine, enum release_kind kind,
     free(names.list);
 }
 
+void engine_load_missing(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->flow_count; i++) {
+        struct gate_row row;
+        const char *name = flow_name(engine->flows[i]);
+        if (!flow_live(engine->flows[i]) && gate_read(engine, RELEASE_FLOW, name, &row) && row.live[0])
+            load_flow(engine, name, &row);
+    }
+}
+
 void engine_load_released(struct engine *engine)
 {
     load_kind(engine, RELEASE_RULE, load_rule);

@@ -104,12 +104,27 @@ void flow_adjust(struct flow *flow)
         if (source->is_retired)
             continue;
         bool stays_open = flow->live && source->source.connection->adapter->stays_open;
-        if ((wants || stays_open) && !source->is_listening)
+        if ((wants || stays_open) && !source->is_listening && !source->source.connection->is_closing)
             start_listening(source);
         else if (!wants && !stays_open)
             silence(source);
     }
     flow->is_woken = true;
+}
+
+void flow_let_go(struct flow *flow, const struct connection *connection)
+{
+    for (struct flow_source *source = flow->sources; source; source = source->next)
+        if (source->source.connection == connection)
+            silence(source);
+}
+
+bool flow_has_let_go(const struct flow *flow, const struct connection *connection, bool is_late)
+{
+    for (const struct flow_source *source = flow->sources; source; source = source->next)
+        if (source->source.connection == connection && (source->remembering || (source->outstanding && !is_late)))
+            return false;
+    return true;
 }
 
 static struct flow_source *of_source(struct source *source)

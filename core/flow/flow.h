@@ -51,6 +51,10 @@ void flow_set_gate(struct flow *flow, bool is_on);
 bool flow_is_on(const struct flow *flow); /* as people want it; a tripped gate may be on, and is not open */
 /* Listens, or stops listening, as gate, release and context->takes_events say: call after each change of those. */
 void flow_adjust(struct flow *flow);
+/* The connection is about to be closed: its sources are silent until flow_adjust. */
+void flow_let_go(struct flow *flow, const struct connection *connection);
+/* Nothing of its sources is under way any more; if `is_late`, events that are not answered yet do not count. */
+bool flow_has_let_go(const struct flow *flow, const struct connection *connection, bool is_late);
 /* Runs that are under way are given up: they leave no trace, their events stay at the source. */
 void flow_cancel_runs(struct flow *flow);
 

@@ -154,8 +154,10 @@ static void ask_adapter(struct run *run)
     asking->question = (struct question){
         .connection = run->query_connection, .query = run->query, .fields = buf_slice(&asking->fields)};
     run->asking = asking;
-    const char *refusal = lane_refusal(run->query_connection->lane);
-    if (refusal) /* its adapter was never opened */
+    run->query_connection->questions++;
+    const char *refusal = run->query_connection->is_closing ? "the connection is just being opened again"
+                                                            : lane_refusal(run->query_connection->lane);
+    if (refusal) /* its adapter is not open */
         question_later(&asking->question, "%s", refusal);
     else
         run->query_connection->adapter->ask(run->query_connection, &asking->question);
@@ -166,6 +168,7 @@ static struct run *asked_by(struct question *question)
 {
     struct asking *asking = (struct asking *)question;
     struct run *run = asking->run;
+    question->connection->questions--;
     if (run)
         run->asking = NULL;
     buf_clear(&asking->fields);

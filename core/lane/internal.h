@@ -97,6 +97,7 @@ struct lane {
     bool wants_unpark;      /* what was parked may leave: read again */
     bool is_woken;          /* there may be rows to read, or work to begin */
     bool is_stopped;
+    bool is_suspended; /* until the connection is open again */
 
     enum connection_state state; /* as the adapter says */
     char text[200];              /* why */

@@ -92,12 +92,17 @@ static void lane_work(struct lane *lane)
     look_again_at(lane, has_more ? now_ms : again_ms, now_ms);
 }
 
+static bool may_work(const struct lane *lane)
+{
+    return !lane->is_stopped && !lane->is_suspended && !lane->is_refused;
+}
+
 static void on_before_wait(uv_prepare_t *prepare)
 {
     struct lane *lane = prepare->data;
-    if (!lane->is_stopped && !lane->is_refused)
+    if (may_work(lane))
         feeder_work(lane);
-    while (lane->is_woken && !lane->is_stopped && !lane->is_refused) {
+    while (lane->is_woken && may_work(lane)) {
         lane->is_woken = false;
         lane_work(lane);
     }
@@ -184,6 +189,25 @@ void lane_start(struct lane *lane)
 {
     uv_prepare_start(&lane->before_wait, on_before_wait);
     uv_unref((uv_handle_t *)&lane->before_wait);
+}
+
+void lane_suspend(struct lane *lane)
+{
+    lane->is_suspended = true;
+}
+
+void lane_resume(struct lane *lane, const struct lane_options *options)
+{
+    lane->options = *options;
+    lane->pace = (struct pace){.rate_count = 0};
+    pace_open(lane);
+    for (int i = 0; i < PRIORITIES; i++) /* what failed as things were may go well as they are now */
+        window_hurry(&lane->backlogs[i].window, clock_wait_ms());
+    lane->is_suspended = lane->is_refused = false;
+    lane->state = CONNECTION_IDLE;
+    lane->text[0] = '\0';
+    lane->is_woken = true;
+    uv_prepare_stop(&lane->before_wait); /* it must be started behind those of the adapter */
 }
 
 void lane_stop(struct lane *lane)

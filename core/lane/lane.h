@@ -94,6 +94,11 @@ struct lane *lane_open(struct store *store, struct held_numbers *held, struct co
 void lane_start(struct lane *lane);
 void lane_close(struct lane *lane); /* call after the connection was closed; what was under way stays in the store */
 void lane_stop(struct lane *lane);  /* begins nothing more */
+/* Begins nothing until lane_resume: the connection is about to be closed. */
+void lane_suspend(struct lane *lane);
+/* It is about to be opened, with these options: no pause, rest, refusal or backoff of before counts.  Then lane_start.
+ */
+void lane_resume(struct lane *lane, const struct lane_options *options);
 bool lane_is_idle(const struct lane *lane);           /* nothing is under way */
 void lane_refuse(struct lane *lane, const char *why); /* delivers nothing: the connection may not be opened */
 const char *lane_refusal(const struct lane *lane);    /* why; NULL: it is not refused */
@@ -134,7 +139,7 @@ struct rate_view {
 
 struct lane_view {
     const char *connection, *adapter;
-    char state[16];   /* "idle", "up", "down", "resting", "paused", "refused" */
+    char state[16];   /* "idle", "up", "down", "resting", "paused", "refused", "reopening" */
     char text[200];   /* why, or what the far side said last */
     int64_t until_ms; /* when a rest or pause ends; 0: none */
     uint64_t waiting; /* effects in the outbox */

@@ -63,6 +63,8 @@ void lane_look(struct lane *lane, struct lane_view *view)
     look_at_backlogs(lane, view);
     if (lane->is_refused)
         state = "refused";
+    else if (lane->is_suspended)
+        state = "reopening";
     else if (lane->pace.paused_until_ms > now_ms)
         state = "paused", view->until_ms = clock_moment_of(lane->pace.paused_until_ms);
     else if (view->breaker == BREAKER_OPEN)

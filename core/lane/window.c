@@ -63,6 +63,14 @@ void window_delay(struct window *window, struct entry *entry)
     sift_up(window, window->delayed_count);
 }
 
+/* None comes after another that it was before, so the heap stays one. */
+void window_hurry(struct window *window, int64_t now_ms)
+{
+    for (size_t i = 1; i <= window->delayed_count; i++)
+        if (window->delayed[i]->due_ms > now_ms)
+            window->delayed[i]->due_ms = now_ms;
+}
+
 int64_t window_next_due(const struct window *window)
 {
     return window->delayed_count ? window->delayed[1]->due_ms : INT64_MAX;

@@ -48,6 +48,7 @@ bool window_has_ready(const struct window *window, int64_t now_ms);          /* 
 struct entry *window_take(struct window *window, int64_t now_ms);            /* the next that may go, or NULL */
 void window_untake(struct window *window, struct entry *entry);              /* back to the front */
 void window_delay(struct window *window, struct entry *entry);               /* until due_ms, which the caller set */
+void window_hurry(struct window *window, int64_t now_ms);                    /* what was delayed is due now */
 void window_remove(struct window *window, struct entry *entry, int64_t now_ms);
 /* Takes out the next `most` that stand behind the first of a key; returns them, in order, by `behind`. */
 struct entry *window_cut(struct window *window, struct entry *head, size_t most);

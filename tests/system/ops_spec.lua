@@ -318,3 +318,117 @@ describe("the service manager", function()
     hears "STOPPING=1"
   end)
 end)
+
+describe("a reload", function()
+  after_each(kit.tidy)
+
+  local function raised(from, to)
+    local events = {}
+    for i = from, to do
+      local controller = "CTRL-" .. i
+      events[#events + 1] = anomaly.new { controller_id = controller, state = "raised", site = { contacts = {
+        { name = "Contact", language = "en", email = controller:lower() .. "@example.com" } } } }
+    end
+    return events
+  end
+
+  local function configured(world)
+    world:configure()
+    world.daemon:kill "HUP"
+  end
+
+  it("takes a new secret and new settings while events flow: nothing is lost, nothing comes twice", function()
+    local world = world_on_tcp()
+    process.write(world.folder .. "/opsgenie.key", "expired-key-0123")
+    world.config.connections.alerts.key = "${file:opsgenie.key}"
+    world:start()
+    world:open("alert-operators", "mail-contacts")
+    world:publish(raised(1, 100))
+    kit.wait("the lane to pause", 15, function() return world:lane("alerts").state == "paused" end)
+    process.write(world.folder .. "/opsgenie.key", "sandbox")
+    world.config.connections.broker.prefetch = 17
+    world.config.connections.mail.concurrency = 2
+    world:publish(raised(101, 200))
+    configured(world)
+    world:publish(raised(201, 300))
+    for _, name in ipairs { "alerts", "broker", "mail" } do
+      world:says("reload: connection " .. name .. ": changed: closed, and opened again")
+    end
+    world:counts("alert-operators", { finished = 300 }, 30)
+    world:counts("mail-contacts", { finished = 300 }, 30)
+    world:settle(30)
+    assert.equal(300, #world:alerts())
+    for i = 1, 300 do assert.equal(1, world:recipients()["ctrl-" .. i .. "@example.com"].mails) end
+    assert.equal(0, #world:held())
+    local status = world:status()
+    assert.is_true(status.reload.ok)
+    assert.equal("SIGHUP", world:ask("audit", "--json").audit[1].who)
+    assert.falsy(world:log():find("expired-key-0123", 1, true))
+    assert.equal(1, scrape(world):value "headgate_reload_last_result")
+  end)
+
+  it("that finds anything wrong changes nothing, and everything goes on", function()
+    local world = world_on_tcp()
+    world:start()
+    world:open "alert-operators"
+    local good = kit.json.encode(world.config)
+    local function refused(change, sentence)
+      change(world.config)
+      world:configure()
+      local _, complaint, code = world:headgate("reload", "--socket", world.folder .. "/data/admin.sock")
+      assert.equal(1, code)
+      assert.matches(sentence, complaint)
+      world.config = kit.json.decode(good)
+    end
+    refused(function(config) config.connections.mail.prot = 25 end, 'unknown key "prot"')
+    refused(function(config) config.connections.alerts = nil end,
+      "connection alerts is gone, but flow alert%-operators uses it")
+    refused(function(config) config.data = world.folder .. "/other" end, "`data` has changed, and that needs a restart")
+    refused(function(config) config.connections.mail = config.connections.alerts end,
+      "another adapter under the same name")
+    refused(function(config) config.connections.alerts.api = "ftp://nowhere" end, "connection alerts")
+    process.write(world.folder .. "/headgate.yaml", "connections: [")
+    world.daemon:kill "HUP"
+    world:says "expected"
+    world:configure()
+    assert.is_false(world:status().reload.ok)
+    assert.matches("the reload at .* failed, and nothing was changed", world:must "status")
+    assert.equal(0, scrape(world):value "headgate_reload_last_result")
+    world:publish(raised(1, 3))
+    world:counts("alert-operators", { finished = 3 })
+    assert.equal("nothing has changed\n", world:must "reload")
+    assert.is_true(world:status().reload.ok)
+  end)
+
+  it("opens what is new, closes what nobody uses, and brings it back", function()
+    local world = world_on_tcp()
+    world:start()
+    world.config.connections.spare = { adapter = "smtp", url = world.smtp, from = "Spare <spare@example.com>" }
+    process.write(world.folder .. "/ada.token", "ada-has-a-new-token-012345")
+    world:configure()
+    assert.equal("tokens: 3, as the file says now\nconnection spare: new: opened\n", world:must "reload")
+    assert.equal(401, ask(world, "/v1/status", { token = tokens.admin }))
+    assert.equal(200, ask(world, "/v1/status", { token = "ada-has-a-new-token-012345" }))
+    world:flow("spare-user", { keys = "spare", manifest = "uses: [spare]", lua = [[
+return { run = function(event)
+  spare.send { to = "a@example.com", subject = event.id, text = "hello" }
+end }]] })
+    world:must("deploy", world.folder .. "/flows/spare-user")
+    world:open "spare-user"
+    world:publish({ { id = "1" } }, "spare")
+    world:lane_counts("spare", { delivered = 1 })
+    local spare = world.config.connections.spare
+    world.config.connections.spare = nil
+    world:configure()
+    assert.equal(1, (select(3, world:headgate "reload")))
+    world:flow("spare-user", { keys = "spare", lua = "return { run = function() end }" })
+    world:must("deploy", world.folder .. "/flows/spare-user")
+    assert.equal("connection spare: gone: closed\n", world:must "reload")
+    assert.equal(3, #world:status().lanes)
+    world.config.connections.spare = spare
+    world:configure()
+    assert.equal("connection spare: new: opened\n", world:must "reload")
+    assert.equal(1, world:lane("spare").delivered)
+    world:balances()
+  end)
+end)

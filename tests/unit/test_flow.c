@@ -400,3 +400,46 @@ TEST(events_without_an_id_keep_effects_of_their_own_across_restarts)
     assert_int_equal(counter("lane.box.superseded"), 0);
     flow_close();
 }
+
+TEST(a_flow_lets_go_of_a_connection_and_listens_again_when_it_is_open)
+{
+    flow_open(MANIFEST, FLOW(LOOK_UP));
+    struct connection *feed = &kit.connections[1];
+    arrive_id(1, "a", "k");
+    question(1);
+    feed->is_closing = true;
+    flow_let_go(flow, feed);
+    flow_adjust(flow); /* a gate is changed meanwhile, say */
+    assert_int_equal(kit.silenced, 1);
+    assert_int_equal(kit.source_count, 1);
+    assert_false(flow_has_let_go(flow, feed, false));
+    assert_true(flow_has_let_go(flow, feed, true));
+    question_answer(kit.questions[0], slice_of("1"));
+    WAIT_UNTIL(flow_has_let_go(flow, feed, false));
+    assert_true(was_acked(1));
+    feed->is_closing = false;
+    flow_adjust(flow);
+    assert_int_equal(kit.source_count, 2);
+    flow_close();
+}
+
+TEST(a_question_to_a_connection_that_closes_is_asked_again_later_and_counted_until_it_is_answered)
+{
+    flow_open(MANIFEST, FLOW(LOOK_UP));
+    struct connection *box = &kit.connections[0];
+    arrive_id(1, "a", "k");
+    question(1);
+    assert_int_equal(box->questions, 1);
+    box->is_closing = true;
+    arrive_id(2, "b", "l");
+    let_happen();
+    assert_int_equal(kit.question_count, 1);
+    assert_int_equal(box->questions, 1);
+    question_answer(kit.questions[0], slice_of("1"));
+    assert_int_equal(box->questions, 0);
+    box->is_closing = false;
+    question_answer(question(2), slice_of("1")); /* from the inbox, after its backoff */
+    WAIT_UNTIL(flow_now().finished == 2);
+    expect_balance();
+    flow_close();
+}

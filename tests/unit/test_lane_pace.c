@@ -262,3 +262,28 @@ TEST(the_waits_of_the_schedule_are_those_that_are_kept)
     delivery_done(wait_for_delivery(2), "ok");
     kit_close();
 }
+
+TEST(a_suspended_lane_ends_what_is_under_way_and_begins_nothing_until_it_is_resumed)
+{
+    open_lane(4);
+    ask("put", "a", 1);
+    wait_for_delivery(1);
+    lane_suspend(lane);
+    ask("put", "b", 2);
+    let_happen();
+    assert_int_equal(kit.delivery_count, 1);
+    assert_string_equal(view_of().state, "reopening");
+    assert_false(lane_is_idle(lane));
+    delivery_later(kit.deliveries[0], 3600000, "401");
+    WAIT_UNTIL(lane_is_idle(lane));
+    connection_pause(&kit.connections[0], 3600000, "a key that was wrong"); /* and what was tried waits for an hour */
+    lane_resume(lane, &(struct lane_options){.concurrency = 1, .receipts_ms = 86400000});
+    lane_start(lane);
+    wait_for_delivery(2);
+    let_happen();
+    assert_int_equal(kit.delivery_count, 2); /* one at a time, as the new options say */
+    delivery_done(kit.deliveries[1], "ok");
+    delivery_done(wait_for_delivery(3), "ok");
+    expect_settled();
+    kit_close();
+}
