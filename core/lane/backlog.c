@@ -48,7 +48,7 @@ static void read_attempts(struct work *work, struct slice key)
     work->has_attempts = true;
 }
 
-static void take(struct backlog *backlog, struct slice key, struct slice row, struct slice effect_key)
+static void take(struct backlog *backlog, struct slice key, struct slice row, struct slice its_key)
 {
     char flow[NAME_MAX_BYTES + 1];
     snprintf(flow, sizeof flow, "%.*s", SLICE_ARG(record_get(row, "flow")));
@@ -56,7 +56,7 @@ static void take(struct backlog *backlog, struct slice key, struct slice row, st
         backlog->parked++;
         return;
     }
-    size_t size = effect_key.size < KEY_MAX_BYTES ? effect_key.size : KEY_MAX_BYTES;
+    size_t size = its_key.size < KEY_MAX_BYTES ? its_key.size : KEY_MAX_BYTES;
     struct work *work = mem_zero(sizeof *work + size);
     work->lane = backlog->lane;
     memcpy(work->flow, flow, sizeof flow);
@@ -64,7 +64,7 @@ static void take(struct backlog *backlog, struct slice key, struct slice row, st
     work->entry.asked_ms = record_get_integer(row, "asked_ms", 0);
     work->entry.key = (struct slice){work->key, size};
     if (size)
-        memcpy(work->key, effect_key.data, size);
+        memcpy(work->key, its_key.data, size);
     read_attempts(work, key);
     window_add(&backlog->window, &work->entry, clock_wait_ms());
 }
@@ -123,17 +123,17 @@ static bool read_passed(void *context, struct slice key, struct slice row)
     if (number >= backlog->read_number)
         return false;
     looking->at = number + 1;
-    struct slice effect_key = record_get(row, "key");
-    struct rest *rest = map_get(&backlog->rests, effect_key);
+    struct slice its_key = record_get(row, "key");
+    struct rest *rest = map_get(&backlog->rests, its_key);
     if (rest && rest->count && rest->from >= looking->from && number >= rest->from
-        && !is_full(map_get(&backlog->window.heads, effect_key))) {
-        take(backlog, key, row, effect_key);
+        && !is_full(map_get(&backlog->window.heads, its_key))) {
+        take(backlog, key, row, its_key);
         rest->from = number + 1;
         rest->count--;
-        if (rest->is_wanted && (!rest->count || is_full(map_get(&backlog->window.heads, effect_key))))
+        if (rest->is_wanted && (!rest->count || is_full(map_get(&backlog->window.heads, its_key))))
             looking->wants--;
         if (!rest->count && !rest->is_wanted)
-            free(map_remove(&backlog->rests, effect_key));
+            free(map_remove(&backlog->rests, its_key));
     }
     return --looking->left && looking->wants && room_of(backlog);
 }
@@ -181,15 +181,15 @@ static bool read_new(void *context, struct slice key, struct slice row)
 {
     struct looking *looking = context;
     struct backlog *backlog = looking->backlog;
-    struct slice effect_key = record_get(row, "key");
+    struct slice its_key = record_get(row, "key");
     uint64_t number = store_key_number(key);
     backlog->read_number = number + 1;
-    if (window_has(&backlog->window, effect_key, number))
+    if (window_has(&backlog->window, its_key, number))
         return --looking->left; /* it was under way when the window was forgotten */
-    if (is_full(map_get(&backlog->window.heads, effect_key)) || map_get(&backlog->rests, effect_key))
-        pass_over(backlog, effect_key, number, 1);
+    if (is_full(map_get(&backlog->window.heads, its_key)) || map_get(&backlog->rests, its_key))
+        pass_over(backlog, its_key, number, 1);
     else
-        take(backlog, key, row, effect_key);
+        take(backlog, key, row, its_key);
     return --looking->left && room_of(backlog);
 }
 
@@ -266,6 +266,16 @@ void backlog_read_again(struct backlog *backlog)
     backlog->wanted = NULL;
     backlog->parked = 0;
     backlog->read_number = effect_number(backlog->priority, 0);
+}
+
+void backlog_recall(struct work *work)
+{
+    struct backlog *backlog = &work->lane->backlogs[priority_of(work->entry.number)];
+    struct rest *rest = work->entry.behind ? NULL : map_get(&backlog->rests, work->entry.key);
+    if (!rest)
+        return;
+    want(backlog, rest);
+    look_at_passed(backlog);
 }
 
 /* ---- opening and closing --------------------------------------------------------------------------------- */

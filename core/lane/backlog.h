@@ -43,6 +43,7 @@ void backlog_clear(struct backlog *backlog);
 bool backlog_fill(struct backlog *backlog); /* true: there is more to read at once, after others had their turn */
 void backlog_delay(struct work *work);      /* until entry.due_ms */
 void backlog_remove(struct work *work);     /* and frees it */
+void backlog_recall(struct work *work);     /* reads what was passed over of its key, to stand behind it again */
 /* Forgets all that is in memory but what is under way, and begins to read from the start. */
 void backlog_read_again(struct backlog *backlog);
 

@@ -117,6 +117,8 @@ bool work_would_merge(const struct work *work)
 
 bool work_merge(struct work *work)
 {
+    if (work->delivery.verb->merge)
+        backlog_recall(work); /* of one that was put off, what came meanwhile is on disk only */
     struct buf fields = BUF_INIT(EFFECT_ROW_MAX);
     size_t count = has_merge(work) ? join(work, &fields) : 0;
     if (count) {

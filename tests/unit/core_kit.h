@@ -33,6 +33,8 @@ static struct kit {
     char effect_ids[KEPT_MOST][EFFECT_ID_SIZE];
     size_t delivery_count;
     void (*on_deliver)(struct delivery *delivery);
+    size_t batches[KEPT_MOST]; /* how many deliveries each had */
+    size_t batch_count;
     struct question *questions[KEPT_MOST];
     size_t question_count;
     void (*on_ask)(struct question *question);
@@ -128,6 +130,13 @@ static void fake_deliver(struct connection *connection, struct delivery *deliver
         kit.on_deliver(delivery);
 }
 
+static void fake_deliver_batch(struct connection *connection, struct delivery *const *deliveries, size_t count)
+{
+    kit.batches[kit.batch_count++ % KEPT_MOST] = count;
+    for (size_t i = 0; i < count; i++)
+        fake_deliver(connection, deliveries[i]);
+}
+
 static void fake_ask(struct connection *connection, struct question *question)
 {
     (void)connection;
@@ -193,6 +202,21 @@ static bool fake_address(const struct ask *ask, struct buf *out, struct err *err
     return record_add_text(out, "text", text);
 }
 
+/* The later number, and how many were merged into it. */
+static bool fake_merge(struct slice earlier, struct slice later, struct buf *out)
+{
+    if (record_get_integer(later, "number", 0) % 10 == 9) /* it stands for itself */
+        return false;
+    record_add_integer(out, "number", record_get_integer(later, "number", 0));
+    return record_add_integer(out, "merged", record_get_integer(earlier, "merged", 0) + 1);
+}
+
+/* Odd and even numbers do not go together. */
+static bool fake_goes_with(struct slice first, struct slice other)
+{
+    return record_get_integer(first, "number", 0) % 2 == record_get_integer(other, "number", 0) % 2;
+}
+
 static const struct option fake_get_fields[] = {
     {.name = "name", .kind = OPTION_TEXT, .is_required = true, .help = "whose"}, OPTION_END};
 static const struct option fake_source_options[] = {{.name = "topic", .kind = OPTION_TEXT, .help = "which"},
@@ -203,6 +227,20 @@ static const struct verb fake_verbs[] = {
     {.name = "send", .summary = "cannot be repeated", .fields = fake_fields},
     {.name = "mail", .summary = "reaches somebody", .fields = fake_fields, .recipient_field = "text"},
     {.name = "picky", .summary = "prepares", .fields = fake_fields, .is_idempotent = true, .prepare = fake_prepare},
+    {.name = "many",
+     .summary = "goes in batches",
+     .fields = fake_fields,
+     .is_idempotent = true,
+     .batch_most = 10,
+     .goes_with = fake_goes_with},
+    {.name = "mail", .summary = "goes in batches, and cannot be repeated", .fields = fake_fields, .batch_most = 10},
+    {.name = "set",
+     .summary = "the last one counts",
+     .fields = fake_fields,
+     .is_idempotent = true,
+     .batch_most = 10,
+     .merge = fake_merge},
+    {.name = "post", .summary = "merges, and cannot be repeated", .fields = fake_fields, .merge = fake_merge},
     {.name = "tell",
      .summary = "reaches somebody",
      .fields = fake_tell_fields,
@@ -228,6 +266,7 @@ static const struct adapter fake = {.name = "fake",
                                     .ack = fake_ack,
                                     .put_back = fake_put_back,
                                     .deliver = fake_deliver,
+                                    .deliver_batch = fake_deliver_batch,
                                     .ask = fake_ask};
 
 /* ---- opening and closing ---------------------------------------------------------------------------- */
