@@ -189,6 +189,7 @@ void delivery_never_again(struct delivery *delivery, const char *format, ...) __
 /* What is known of a delivery that was sent and not answered, for the person who must decide. */
 struct delivery_known {
     int64_t sent_bytes, whole_bytes; /* how many of how many were sent; 0 and 0: that is not known */
+    const char *phase;               /* how far it came: "the message", say; NULL: that is not known */
     const char *last_reply;          /* what the far side said last, about whatever; NULL: nothing */
     int64_t sent_ms;                 /* when it was sent; 0: now */
 };

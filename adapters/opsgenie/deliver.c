@@ -48,7 +48,8 @@ static void finish(struct opsgenie_call *call)
     struct buf data = BUF_INIT(1000);
     char refused_note[sizeof call->refused_note];
     memcpy(refused_note, call->refused_note, sizeof refused_note);
-    struct delivery_known known = {.last_reply = call->accepted_ns ? verdict.is_doubtful
+    struct delivery_known known = {.phase = call->accepted_ns ? "asking for the outcome" : "the request",
+                                   .last_reply = call->accepted_ns ? verdict.is_doubtful
                                                                          ? "a failure that named the request"
                                                                          : "202: the request was taken"
                                                                    : NULL,

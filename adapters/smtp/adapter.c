@@ -238,6 +238,7 @@ static void unknown(struct delivery *delivery, const struct smtp_outcome *outcom
 {
     struct delivery_known known = {.sent_bytes = outcome->given_bytes,
                                    .whole_bytes = outcome->whole_bytes,
+                                   .phase = smtp_phase_name(outcome->phase),
                                    .last_reply = outcome->last_reply,
                                    .sent_ms = outcome->given_ms};
     delivery_unknown(delivery, &known, "%s", words);

@@ -43,6 +43,11 @@ static const struct {
     [SMTP_PHASE_DOT] = {"the message", "after the message"},
 };
 
+const char *smtp_phase_name(enum smtp_phase phase)
+{
+    return spoken[phase].to;
+}
+
 __attribute__((format(printf, 3, 4))) static void set(struct smtp_verdict *verdict, enum smtp_verdict_kind kind,
                                                       const char *format, ...)
 {

@@ -19,6 +19,9 @@ enum smtp_phase {
     SMTP_PHASE_DOT,     /* all of it, and the dot that ends it, perhaps */
 };
 
+/* "RCPT", "the message": what was sent last. */
+const char *smtp_phase_name(enum smtp_phase phase);
+
 struct smtp_outcome {
     CURLcode curl;
     enum smtp_phase phase;

@@ -97,6 +97,7 @@ static void change_gate(struct admin *admin, struct request *request, const char
 
 static bool route_get(struct admin *admin, struct request *request, const char *path)
 {
+    char name[NAME_MAX_BYTES + 1];
     unsigned long long number;
     int end = 0;
     if (strcmp(path, "/livez") == 0)
@@ -119,6 +120,10 @@ static bool route_get(struct admin *admin, struct request *request, const char *
         answer_held_one(admin, request, number);
     else if (strcmp(path, "/v1/held/progress") == 0)
         answer_held_progress(admin, request);
+    else if (strcmp(path, "/v1/lanes") == 0)
+        answer_lanes(admin, request);
+    else if (sscanf(path, "/v1/lanes/%64[a-z0-9_]%n", name, &end) == 1 && !path[end])
+        answer_lane(admin, request, name);
     else if (strcmp(path, "/v1/releases") == 0)
         answer_releases(admin, request);
     else if (strcmp(path, "/v1/audit") == 0)

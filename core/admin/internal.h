@@ -54,6 +54,8 @@ bool filter_of_json(const json_t *json, struct held_filter *filter, struct err *
 void change_held(struct admin *admin, struct request *request, uint64_t number, const char *what); /* held_change.c */
 void change_all_held(struct admin *admin, struct request *request, const char *what);
 void answer_held_progress(struct admin *admin, struct request *request);
+void answer_lanes(struct admin *admin, struct request *request); /* lanes.c */
+void answer_lane(struct admin *admin, struct request *request, const char *name);
 void answer_deploy(struct admin *admin, struct request *request); /* releases.c */
 void answer_releases(struct admin *admin, struct request *request);
 void answer_audit(struct admin *admin, struct request *request);

@@ -67,14 +67,15 @@ static json_t *lane_json(struct connection *connection, const struct books *book
     const struct lane_book *book = books_lane(books, view.connection);
     if (!book)
         book = &none;
-    return json_pack(
-        "{s:s, s:s, s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connection", view.connection,
-        "adapter", view.adapter, "state", view.state, "text", json_of(slice_of(view.text)), "resumes_in_ms",
-        (json_int_t)(view.until_ms ? view.until_ms - now_ms : 0), "under_way", (int)view.under_way, "parked",
-        (json_int_t)view.parked, "oldest_ms", (json_int_t)(view.oldest_ms ? now_ms - view.oldest_ms : 0), "asked",
-        (json_int_t)book->asked, "delivered", (json_int_t)book->delivered, "refused", (json_int_t)book->refused,
-        "superseded", (json_int_t)book->superseded, "waiting", (json_int_t)book->waiting, "held",
-        (json_int_t)book->held, "difference", (json_int_t)book->difference);
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "connection",
+                     view.connection, "adapter", view.adapter, "state", view.state, "text",
+                     json_of(slice_of(view.text)), "breaker", breaker_names[view.breaker], "resumes_in_ms",
+                     (json_int_t)(view.until_ms ? view.until_ms - now_ms : 0), "under_way", (int)view.under_way,
+                     "parked", (json_int_t)view.parked, "oldest_ms",
+                     (json_int_t)(view.oldest_ms ? now_ms - view.oldest_ms : 0), "asked", (json_int_t)book->asked,
+                     "delivered", (json_int_t)book->delivered, "refused", (json_int_t)book->refused, "superseded",
+                     (json_int_t)book->superseded, "waiting", (json_int_t)book->waiting, "held", (json_int_t)book->held,
+                     "difference", (json_int_t)book->difference);
 }
 
 static json_t *store_json(struct engine *engine)

@@ -95,6 +95,7 @@ int cli_trace(int argc, char **argv);
 int cli_timers(int argc, char **argv);
 int cli_state(int argc, char **argv);
 int cli_held(int argc, char **argv);
+int cli_lanes(int argc, char **argv);
 /* held_filter.c, for held.c: the filter of the options, as query (begins with "?") and as JSON; NULL after an error. */
 char *held_query(const struct cli_args *args, int *exit_code);
 json_t *held_filter(const struct cli_args *args, int *exit_code);

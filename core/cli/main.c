@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"held", cli_held, "what needs a person: list, show, retry, discard"},
     {"campaigns", cli_campaigns, "jobs that write to many: progress, pause, resume, cancel"},
     {"suppressed", cli_suppressed, "to whom nothing is sent any more: list, add, remove"},
+    {"lanes", cli_lanes, "how each connection is delivered to: state, rates, retries"},
     {"audit", cli_audit, "who changed what, when and why"},
     {"reload", cli_reload, "read headgate.yaml and its secrets again"},
     {"doctor", cli_doctor, "look at every connection and queue"},

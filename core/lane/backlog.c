@@ -110,11 +110,11 @@ struct looking {
     struct backlog *backlog;
     uint64_t from, at; /* where it began, and is */
     size_t left;       /* rows that may still be looked at */
-    size_t wants;      /* keys that still want some */
+    size_t wants;      /* keys of which nothing was found yet */
 };
 
 /* Whatever was passed over from `from` on may be taken on the way, too, as long as its key has room: keys that are
- * emptied at the same pace are then filled again by one look. */
+ * emptied at the same pace are then filled again by one look, which is why it goes on for a CHUNK. */
 static bool read_passed(void *context, struct slice key, struct slice row)
 {
     struct looking *looking = context;
@@ -125,17 +125,17 @@ static bool read_passed(void *context, struct slice key, struct slice row)
     looking->at = number + 1;
     struct slice its_key = record_get(row, "key");
     struct rest *rest = map_get(&backlog->rests, its_key);
-    if (rest && rest->count && rest->from >= looking->from && number >= rest->from
-        && !is_full(map_get(&backlog->window.heads, its_key))) {
+    struct entry *head = rest ? map_get(&backlog->window.heads, its_key) : NULL;
+    if (rest && rest->count && rest->from >= looking->from && number >= rest->from && !is_full(head)) {
         take(backlog, key, row, its_key);
         rest->from = number + 1;
         rest->count--;
-        if (rest->is_wanted && (!rest->count || is_full(map_get(&backlog->window.heads, its_key))))
+        if (rest->is_wanted && !head && (!rest->count || map_get(&backlog->window.heads, its_key)))
             looking->wants--;
         if (!rest->count && !rest->is_wanted)
             free(map_remove(&backlog->rests, its_key));
     }
-    return --looking->left && looking->wants && room_of(backlog);
+    return --looking->left && (looking->wants || looking->left > LOOK_MOST - CHUNK) && room_of(backlog);
 }
 
 /* After a look: who was read is not wanted any more; for the others it goes on where it ended. */

@@ -77,7 +77,7 @@ void pace_save(struct lane *lane, struct change *change)
         record_add_text(&row, field_of(&pace->rates[i], name), buf_slice(&used));
     }
     record_add_integer(&row, "far_left", pace->far_left);
-    record_add_integer(&row, "far_reset_ms", pace->far_reset_ms);
+    record_add_integer(&row, "far_reset_ms", pace->far_reset_ms ? clock_moment_of(pace->far_reset_ms) : 0);
     change_put(change, TABLE_PACES, store_key_slice(&key), buf_slice(&row));
     buf_clear(&row);
     buf_clear(&used);

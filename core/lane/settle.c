@@ -240,12 +240,14 @@ void work_postpone(struct work *work, int64_t wait_ms, const char *text)
 static void add_known(struct buf *row, const struct delivery_known *known)
 {
     if (known->whole_bytes) {
-        record_add_integer(row, "sent_bytes", known->sent_bytes);
-        record_add_integer(row, "whole_bytes", known->whole_bytes);
+        record_add_integer(row, "bytes_sent", known->sent_bytes);
+        record_add_integer(row, "bytes_total", known->whole_bytes);
     }
+    if (known->phase)
+        record_add_text(row, "phase", slice_of(known->phase));
     if (known->last_reply && known->last_reply[0])
         record_add_text(row, "last_reply", slice_of(known->last_reply));
-    record_add_integer(row, "sent_ms", known->sent_ms ? known->sent_ms : clock_now_ms());
+    record_add_integer(row, "sent_at", known->sent_ms ? known->sent_ms : clock_now_ms());
 }
 
 void work_hold_in(struct work *work, struct change *change, const char *verdict, const char *text,

@@ -1,12 +1,13 @@
 /* held.h - what needs a person: numbered, with its reason, never dropped
  *
  *      event: run failed, body unreadable, too large ──► held ──retry──► inbox, runs again
- *      effect: refused (never), or nobody knows (unknown) ──► held ──retry──► outbox, same id
- *                                                              └─discard, with a reason──► counted
+ *      effect: refused (never), too old (expired), or nobody knows (unknown) ──► held ──retry──► outbox, same id
+ *                                                                                 └─discard, with a reason──► counted
  *
  * The row is a record: kind ("event" or "effect"), at (ms), reason, detail (a traceback), flow,
- * release, key, event_id; of an effect: connection, verb, effect_id, attempts, verdict ("never" or
- * "unknown"); and the thing itself: item (record of the event, or the outbox row of the effect).
+ * release, key, event_id; of an effect: connection, verb, effect_id, attempts, verdict ("never",
+ * "expired" or "unknown"); of an unknown one what is known: sent_at (ms), phase, bytes_sent, bytes_total, last_reply;
+ * and the thing itself: item (record of the event, or the outbox row of the effect).
  * Of one that a person edited: original (the item as it was at first), edited_at, edited_by, edited_why.
  * Numbers are never used twice. */
 #ifndef HEADGATE_STORE_HELD_H

@@ -146,6 +146,12 @@ describe("a relay", function()
     world:publish { report("CTRL-1", "raised"), report("CTRL-1", "cleared") }
     local held = world:await_held(1)[1]
     assert.equal("unknown", held.verdict)
+    local known = world:ask("held", "show", ("%d"):format(held.held), "--json")
+    assert.is_true(known.bytes_total > 100)
+    assert.equal(known.bytes_total, known.bytes_sent)
+    assert.equal("the message", known.phase)
+    assert.matches("^354 ", known.last_reply)
+    assert.matches("bytes", world:must("held", "show", ("%d"):format(held.held)))
     world:lane_counts("mail", { asked = 2, delivered = 1, held = 1 })
     world:settle()
     assert.equal(0, world:mailbox_summary().repeats)
@@ -186,5 +192,120 @@ describe("a daemon that is told to stop", function()
     assert.equal(20, #world:mails())
     assert.equal(0, world:mailbox_summary().repeats)
     assert.equal(20, #world:alerts())
+  end)
+end)
+
+-- ---- what a lane allows itself, and how it is shown -----------------------------------------------------
+
+local function lane_of(world, name) return world:ask("lanes", name, "--json") end
+
+local function mailer(world, name, manifest)
+  return world:flow(name, { keys = name, manifest = "uses: [mail]\nevent: {id: body.id, key: body.id}\n" .. manifest,
+    lua = [[
+      local step = {}
+      function step.run(event)
+        mail.send { to = event.body.to, subject = event.body.id, text = "x" }
+      end
+      return step]] })
+end
+
+local function post(world, name, from, to)
+  local bodies = {}
+  for i = from, to do bodies[#bodies + 1] = { id = name .. i, to = name .. "@example.com" } end
+  world:publish(bodies, name)
+end
+
+describe("a lane", function()
+  after_each(kit.tidy)
+
+  it("whose far side fails opens its breaker, says so, and goes on after a probe", function()
+    local world = started()
+    world:opsgenie_fault { match = { method = "POST" }, status = 500, body = '{"message":"no"}', times = 1000 }
+    local reports = {}
+    for i = 1, 10 do reports[i] = report("CTRL-" .. i, "raised") end
+    world:publish(reports)
+    kit.wait("the breaker to open", 15, function() return lane_of(world, "alerts").breaker.state == "open" end)
+    assert.equal("open", world:lane("alerts").breaker)
+    assert.matches("LANE +STATE +BREAKER", world:must "lanes")
+    world:opsgenie_heals()
+    world:lane_counts("alerts", { asked = 10, delivered = 10 }, 40)
+    assert.equal("closed", lane_of(world, "alerts").breaker.state)
+    world:settle()
+  end)
+
+  it("keeps the rate of an hour over a crash", function()
+    local world = story()
+    world.config.connections.alerts.rate = { "100/s", "3/h" }
+    world:start()
+    world:open "alert-operators"
+    local reports = {}
+    for i = 1, 5 do reports[i] = report("CTRL-" .. i, "raised") end
+    world:publish(reports)
+    world:lane_counts("alerts", { asked = 5, delivered = 3, waiting = 2 })
+    world:kill()
+    world:start()
+    local rates = lane_of(world, "alerts").rates
+    assert.equal("3/h", rates[2].rate)
+    assert.equal(3, rates[2].used)
+    assert.equal(0, rates[2].left)
+    assert.is_true(rates[2].next_in_ms > 3500000)
+    assert.equal(3, #world:alerts())
+    world:balances()
+    assert.matches("0 of 3/h left", world:must "lanes")
+  end)
+
+  it("lets alerts overtake bulk mail, and bulk mail go on", function()
+    local world = kit.world()
+    world.config.connections.mail.rate = "20/s"
+    world.config.connections.mail.concurrency = 1
+    mailer(world, "bulk", "priority: low")
+    mailer(world, "urgent", "priority: high")
+    world:start()
+    world:open("bulk", "urgent")
+    post(world, "bulk", 1, 60)
+    world:counts("bulk", { finished = 60 })
+    post(world, "urgent", 1, 5)
+    world:lane_counts("mail", { asked = 65, delivered = 65 }, 30)
+    world:settle()
+    local urgent, place = 0, nil
+    for i, mail in ipairs(world:mails()) do
+      if mail.subject:match "^urgent" then urgent, place = urgent + 1, i end
+    end
+    assert.equal(5, urgent)
+    assert.is_true(place < 55, "the last urgent mail was number " .. place)
+  end)
+
+  it("holds what was not delivered within its max_age, and shows when it tries", function()
+    local world = kit.world()
+    world.config.connections.mail.max_age = "2s"
+    world.config.connections.mail.retry_after = "300ms"
+    mailer(world, "bulk", "")
+    world:start()
+    world:open "bulk"
+    local text = world:must("lanes", "mail")
+    assert.matches("ATTEMPT +AFTER", text)
+    assert.matches("until it is 2s old", text)
+    world:mail_fault { phase = "rcpt", reply = "450 4.2.0 greylisted", times = 1000 }
+    post(world, "bulk", 1, 1)
+    local held = world:await_held(1)[1]
+    assert.equal("expired", held.verdict)
+    assert.matches("greylisted", held.reason)
+    assert.is_true(held.attempts > 2)
+    world:mail_heals()
+    world:must("held", "retry", ("%d"):format(held.held), "--why", "the relay works again")
+    world:lane_counts("mail", { asked = 1, delivered = 1, held = 0 })
+    world:settle()
+  end)
+
+  it("asks the flow first what to do with a mail of which nobody knows", function()
+    local world = kit.world()
+    mailer(world, "news", "when_unknown: retry")
+    world:start()
+    world:open "news"
+    world:mail_fault { phase = "dot", cut = "after" }
+    post(world, "news", 1, 1)
+    world:lane_counts("mail", { asked = 1, delivered = 1, held = 0 }, 20)
+    world:settle()
+    assert.equal(1, world:mailbox_summary().repeats)
   end)
 end)

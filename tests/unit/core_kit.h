@@ -233,7 +233,7 @@ static const struct verb fake_verbs[] = {
      .is_idempotent = true,
      .batch_most = 10,
      .goes_with = fake_goes_with},
-    {.name = "mail", .summary = "goes in batches, and cannot be repeated", .fields = fake_fields, .batch_most = 10},
+    {.name = "bulk", .summary = "goes in batches, and cannot be repeated", .fields = fake_fields, .batch_most = 10},
     {.name = "set",
      .summary = "the last one counts",
      .fields = fake_fields,

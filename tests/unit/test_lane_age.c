@@ -75,15 +75,16 @@ TEST(a_held_unknown_effect_says_what_is_known_of_it)
     open_aging();
     ask("send", "k", 1);
     struct delivery_known known = {
-        .sent_bytes = 90, .whole_bytes = 120, .last_reply = "354 go ahead", .sent_ms = 999000};
+        .sent_bytes = 90, .whole_bytes = 120, .phase = "the message", .last_reply = "354 go ahead", .sent_ms = 999000};
     delivery_unknown(wait_for_delivery(1), &known, "the line went dead");
     expect_settled();
     struct slice row = held_row(1);
     expect_text(row, "verdict", "unknown");
     expect_text(row, "last_reply", "354 go ahead");
-    assert_int_equal(record_get_integer(row, "sent_bytes", 0), 90);
-    assert_int_equal(record_get_integer(row, "whole_bytes", 0), 120);
-    assert_int_equal(record_get_integer(row, "sent_ms", 0), 999000);
+    expect_text(row, "phase", "the message");
+    assert_int_equal(record_get_integer(row, "bytes_sent", 0), 90);
+    assert_int_equal(record_get_integer(row, "bytes_total", 0), 120);
+    assert_int_equal(record_get_integer(row, "sent_at", 0), 999000);
     kit_close();
 }
 
@@ -99,7 +100,7 @@ TEST(after_a_crash_it_says_since_when_it_was_being_sent)
     open_aging();
     WAIT_UNTIL(counter("held.last") == 1);
     expect_text(held_row(1), "verdict", "unknown");
-    assert_int_equal(record_get_integer(held_row(1), "sent_ms", 0), 1000000);
+    assert_int_equal(record_get_integer(held_row(1), "sent_at", 0), 1000000);
     kit_close();
 }
 

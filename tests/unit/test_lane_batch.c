@@ -160,7 +160,7 @@ TEST(a_probe_is_one_effect_even_where_batches_are_possible)
 TEST(a_batch_that_cannot_be_repeated_is_marked_as_a_whole_and_unknown_after_a_crash)
 {
     open_lane(1);
-    ask_many("mail", 6, 0, 1);
+    ask_many("bulk", 6, 0, 1);
     wait_for_batches(1);
     assert_int_equal(kit.batches[0], 6);
     assert_int_equal(rows_in(TABLE_ATTEMPTS), 6);
