@@ -61,9 +61,13 @@ row("gate off, to the last effect (ms)", "off", "%.1f", 1)
 row("deploy: last effect of the old release to the first of the new (ms)", "deploy", "%.1f", 1,
   { at_most = 10, text = "≤ 10" })
 row(("start with %s effects in the outbox (ms)"):format(pile), "start", "%.0f", 1,
-  { at_most = 1000, text = "≤ 1000 (of a million)" })
-row("private memory after that (MB)", "pile", "%.1f", MB, { at_most = 64, text = "≤ 64 (of a million)" })
-row("the same with the mapped pages of the store", "pile-mapped", "%.1f", MB)
+  { at_most = 1000, text = "≤ 1000" })
+row("the same with 10000", "start-small", "%.0f", 1)
+row("private memory after that (MB)", "pile", "%.1f", MB, { at_most = 64, text = "≤ 64" })
+row("the same with 10000", "pile-small", "%.1f", MB)
+row("with the mapped pages of the store", "pile-mapped", "%.1f", MB)
+row("draining it to a far side that takes each at once (effects/s)", "drain", "%.0f", 1)
+row("largest private memory meanwhile (MB)", "drain-memory", "%.1f", MB)
 
 -- ---- printing ------------------------------------------------------------------------------------------
 
