@@ -18,7 +18,7 @@ steps:
   - do: told
 ]]
 
---- event -> timer -> alert -> its outcome -> note: each of the three runs counts itself.
+--- event -> timer -> alert -> its outcome -> another alert: each of the three runs counts itself.
 local LUA = [[
 local step = {}
 local function count(name) state.set(name, (state.get(name) or 0) + 1) end
@@ -36,7 +36,7 @@ end
 
 function step.told(event)
   assert(event.result.outcome == "delivered", event.result.outcome)
-  alerts.add_note { alias = event.id, note = "told" }
+  alerts.create { alias = event.id .. "-told", message = "told" }
   count "tells"
 end
 
@@ -87,13 +87,16 @@ describe("a daemon that is killed", function()
     world:kill()
     kill_at_random(world, 0.9)
     world:start()
-    world:counts("waits", { received = 3 * EVENTS, finished = 3 * EVENTS, waiting = 0, held = 0, timers = 0 }, 60)
+    world:counts("waits", { finished = 3 * EVENTS, waiting = 0, held = 0, expired = 0, timers = 0 }, 60)
     world:settle(60)
     assert.same({ waits = EVENTS, fires = EVENTS, tells = EVENTS }, state_of(world, "waits"))
     assert.equal(2 * EVENTS, world:lane("alerts").asked)
     local aliases = {}
     for _, alert in ipairs(world:alerts()) do aliases[alert.alias] = (aliases[alert.alias] or 0) + 1 end
-    for i = 1, EVENTS do assert.equal(1, aliases["W-" .. i]) end
+    for i = 1, EVENTS do
+      assert.equal(1, aliases["W-" .. i])
+      assert.equal(1, aliases[("W-%d-told"):format(i)])
+    end
     world:balances()
   end)
 
