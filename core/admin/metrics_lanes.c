@@ -95,6 +95,11 @@ static void add_outbox(const struct of_lane *lane)
     exposition_add(lane->out, "", sending, "destination", name, "state", "sending");
 }
 
+static void add_parked(const struct of_lane *lane)
+{
+    add(lane, (double)lane->view->parked);
+}
+
 static void add_held(const struct of_lane *lane)
 {
     add(lane, (double)lane->book->held);
@@ -168,6 +173,9 @@ void metrics_of_lanes(struct exposition *out, struct engine *engine, const struc
     each_lane(&all, add_effects);
     exposition_family(out, "headgate_outbox_effects", EXPOSITION_GAUGE, "Effects in the outbox.");
     each_lane(&all, add_outbox);
+    exposition_family(out, "headgate_parked_effects", EXPOSITION_GAUGE,
+                      "Of those in the outbox: the gate of their flow is tripped.");
+    each_lane(&all, add_parked);
     exposition_family(out, "headgate_held_effects", EXPOSITION_GAUGE, "Effects that need a person.");
     each_lane(&all, add_held);
     exposition_family(out, "headgate_outbox_oldest_seconds", EXPOSITION_GAUGE,

@@ -455,7 +455,7 @@ void flow_look(struct flow *flow, struct flow_view *view)
                                .finished = flow->counts[COUNT_FINISHED],
                                .expired = flow->counts[COUNT_EXPIRED],
                                .failed = flow->counts[COUNT_FAILED],
-                               .is_silent = flow->is_on && flow->silence.is_silent,
+                               .is_silent = flow_is_open(flow) && flow->silence.is_silent,
                                .expect_least = manifest ? manifest->expect_least : 0,
                                .expect_ms = manifest ? manifest->expect_ms : 0,
                                .last_event_ms = flow->last_event_ms};

@@ -133,6 +133,8 @@ expect: at least 1 per 1h
     end
     assert.equal(0, page:value("headgate_effect_latency_seconds_count", { destination = "mail" }))
     assert.equal(1, page:value("headgate_gate_state", { flow = "nasty", state = "off" }))
+    assert.equal(0, page:value("headgate_gate_state", { flow = "nasty", state = "tripped" }))
+    assert.equal(0, page:value("headgate_parked_effects", { destination = "mail" }))
     assert.equal(0, page:value("headgate_flow_silent", { flow = "nasty" }))
     assert.equal(0, page:value("headgate_conservation_difference", { flow = "nasty" }))
     assert.equal(math.huge, page:value "headgate_store_outage_seconds")
