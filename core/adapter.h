@@ -53,6 +53,7 @@ struct connection {
     void *state;               /* the adapter's own, from open to close */
     bool is_open;              /* core's: between open and close */
     bool is_closing;           /* core's: what is under way may end, nothing is begun; then it is closed */
+    unsigned opening;          /* core's: how often it was opened; an event of an earlier time is not answered */
     unsigned questions;        /* core's: that wait for their answer */
     struct lane *lane;         /* core's */
     const struct limits *fuse; /* core's: how much is too much for it; NULL: nothing is */
@@ -100,6 +101,7 @@ struct event {
     uint64_t epoch;        /* the adapter's: which session, say */
     uint64_t token;        /* the adapter's: what to acknowledge */
     int64_t received_ms;
+    unsigned opening;    /* core's: of its connection, when it came */
     bool is_redelivered; /* the source says it may have delivered this before */
     struct slice record; /* behind this struct */
 };
@@ -257,9 +259,7 @@ struct adapter {
     bool (*listen)(struct source *source, struct err *err); /* events may come from now on */
     void (*silence)(struct source *source);                 /* none from now on; delivered ones may still be acked
                                                                until the connection is closed */
-    /* All it caused is on disk.  A connection may be closed and opened again while an event is under way: what is
-     * answered then is of an earlier opening, and must not be taken for one of this. */
-    void (*ack)(struct connection *connection, struct event *event);
+    void (*ack)(struct connection *connection, struct event *event);      /* all it caused is on disk */
     void (*put_back)(struct connection *connection, struct event *event); /* to the source, untouched */
     void (*deliver)(struct connection *connection, struct delivery *delivery);
     /* Several of one verb that has batch_most, in one call; each delivery is answered by itself, once, in any order.

@@ -311,6 +311,7 @@ struct rabbit_tap {
 struct rabbit_consumer {
     struct rabbit_worker worker; /* first */
     struct rabbit_tap *taps;
+    uint64_t epochs;  /* the last one given */
     bool has_scratch; /* channel 1, for looking at things, is open */
 };
 

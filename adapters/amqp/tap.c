@@ -352,8 +352,7 @@ static void begin(struct rabbit_consumer *consumer, struct rabbit_tap *tap)
             session->channel_max);
         return;
     }
-    static _Atomic uint64_t epochs; /* of the whole process: an ack may come after its connection was opened anew */
-    tap->epoch = ++epochs;
+    tap->epoch = ++consumer->epochs;
     tap->is_stray = tap->is_cancelled = false;
     rabbit_acks_clear(&tap->acks);
     enum rabbit_answer answer = rabbit_session_open_channel(session, tap->channel);

@@ -126,6 +126,7 @@ bool connection_open(struct engine *engine, struct connection *connection, const
         lane_refuse(connection->lane, why);
         return true;
     }
+    connection->opening++;
     connection->is_open = from->adapter->open(connection, err);
     lane_start(connection->lane);
     return connection->is_open || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 
 #define LOOK_MS 20
-#define EVENTS_MS 5000 /* events under way may take so long; those that take longer are delivered again */
+#define EVENTS_MS 30000 /* events under way may take so long; those that take longer are delivered again */
 
 /* A reload under way. */
 struct reload {
@@ -384,6 +384,8 @@ void engine_reload(struct engine *engine, const struct author *author, engine_do
         err_set(&err, "flows are still being loaded");
     else if (engine->reload)
         err_set(&err, "another reload is under way");
+    else if (store_get_state(engine->store) == STORE_FULL) /* what is under way could not end */
+        err_set(&err, "the store cannot be written just now; mend that first");
     else
         former = prepare(engine, &err);
     if (former) {

@@ -45,7 +45,7 @@ void job_free(struct job *job)
 void job_put_back(struct job *job)
 {
     struct connection *from = job->event ? job->source->source.connection : NULL;
-    if (from && from->is_open)
+    if (from && from->is_open && job->event->opening == from->opening)
         from->adapter->put_back(from, job->event);
     job_free(job);
 }

@@ -136,6 +136,7 @@ void source_event(struct source *source, struct event *event)
 {
     struct flow_source *from = of_source(source);
     event->source = source;
+    event->opening = source->connection->opening;
     admit_event(from->flow, from, event);
 }
 

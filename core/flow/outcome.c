@@ -61,7 +61,8 @@ static void on_committed(void *context)
     struct job *job = context;
     struct flow *flow = job->flow;
     struct connection *from = job->event ? job->source->source.connection : NULL;
-    if (from && from->is_open) /* else the daemon stops: the event comes again, and is known */
+    /* Else the daemon stops, or the connection was opened anew meanwhile: the event comes again, and is known. */
+    if (from && from->is_open && job->event->opening == from->opening)
         from->adapter->ack(from, job->event);
     if (job->run && job->run->id && map_get(&flow->pending, slice_of(job->run->id)) == job)
         map_remove(&flow->pending, slice_of(job->run->id));

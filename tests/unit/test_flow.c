@@ -443,3 +443,22 @@ TEST(a_question_to_a_connection_that_closes_is_asked_again_later_and_counted_unt
     expect_balance();
     flow_close();
 }
+
+TEST(an_event_of_an_earlier_opening_of_its_connection_is_not_answered)
+{
+    flow_open(MANIFEST, FLOW(LOOK_UP));
+    struct connection *feed = &kit.connections[1];
+    arrive_id(1, "a", "k");
+    question(1);
+    arrive_id(2, "b", "k");
+    feed->opening++; /* closed and opened meanwhile: these tokens mean other events now, or none */
+    question_answer(kit.questions[0], slice_of("1"));
+    question_answer(question(2), slice_of("1"));
+    WAIT_UNTIL(flow_now().finished == 2 && flow_now().under_way == 0);
+    assert_int_equal(kit.ack_count, 0);
+    arrive_id(3, "a", "k"); /* the source delivers it again */
+    expect_acks(1);
+    assert_true(was_acked(3));
+    assert_int_equal(flow_now().finished, 2);
+    flow_close();
+}
