@@ -63,7 +63,7 @@ EACH(add_waiting)
 
 EACH(add_timers)
 {
-    exposition_add(out, "", (double)view->timers, "flow", view->name, NULL);
+    exposition_add(out, "", (double)view->timers, "flow", view->name);
 }
 
 EACH(add_difference)
