@@ -2,9 +2,10 @@
  *
  * The row is a record and never changes; what happens to the effect is kept beside it:
  *
- *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, fields; where it is
- *                                       said: priority, when_unknown, campaign, recipient, next; of one that a person
- * took back: since_ms attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, at, text
+ *     outbox    connection \0 number -> id, flow, release, step, verb, key, event_id, asked_ms, fields;
+ *                                       where it is said: priority, when_unknown, campaign, recipient, next;
+ *                                       of one that a person took back: since_ms
+ *     attempts  the same key         -> state ("sending" or "waiting"), count, due_ms, at, text
  *     receipts  the same key         -> outcome ("delivered", "held", "retried", "refused", "superseded"), id, at,
  *                                       attempts, text, held (its number there), number (of the retry, or of the
  *                                       effect that superseded it)
