@@ -145,20 +145,25 @@ describe("a flow that goes mad", function()
     world:start()
     is_tripped(world, 30)
     world:balances()
-    world:counts("mad", { received = 41, finished = 40, held = 1 })
+    world:counts("mad", { finished = 40, held = 1 })
     local unknown = 0
     world:must("reset", "mad", "--why", "the test")
     kit.wait("the rest", 30, function()
       local status = world:flow_status "mad"
-      return status.received == 60 and status.waiting == 0 and world:lane("mail").waiting == 0
+      local lane = world:lane "mail"
+      return status.finished == 59 and status.waiting == 0 and lane.waiting == 0,
+        ("%d finished, %d wait; %d in the lane, %d parked"):format(status.finished, status.waiting, lane.waiting,
+          lane.parked)
     end)
+    -- What was on disk, and killed before its ack, came again and was recognised.
+    local flow = world:flow_status "mad"
+    assert.equal(60, flow.received - flow.skipped["repeat"])
     for _, held in ipairs(world:held()) do
       if held.kind == "effect" then
         assert.equal("unknown", held.verdict)
         unknown = unknown + 1
       end
     end
-    world:counts("mad", { received = 60, finished = 59, held = 1 })
     local sent = mails(world)
     assert.truthy(sent <= 59 and sent + unknown >= 59, sent .. " mails, " .. unknown .. " unknown")
     assert.equal(0, world:recipients()["ada@example.net"].repeats)
