@@ -145,7 +145,8 @@ static void send_it(struct web_call *call)
     buf_add_slice(&url, record_get(call->request, "path"));
     char *method = mem_copy(record_get(call->request, "method"));
     if (!split_lines(&lines, headers)) {
-        struct web_verdict verdict = {.kind = WEB_NEVER, .text = "it has too many headers, or too large ones"};
+        struct web_verdict verdict = {
+            .kind = WEB_NEVER, .calls_left = -1, .text = "it has too many headers, or too large ones"};
         call->done(call, NULL, &verdict);
     } else {
         http_send(web->http,
@@ -187,6 +188,8 @@ void web_call_send(struct web_call *call, long timeout_ms, web_call_done *done)
 void web_call_note(const struct web_call *call, const struct http_reply *reply, const struct web_verdict *verdict)
 {
     struct connection *connection = call->web->connection;
+    if (verdict->calls_left >= 0)
+        connection_allows(connection, verdict->calls_left, verdict->reset_ms);
     if (verdict->pause_ms)
         connection_pause(connection, verdict->pause_ms, "%s", verdict->text);
     bool is_down = verdict->is_our_key || !reply || !reply->status || reply->status >= 500;

@@ -82,14 +82,14 @@ static int64_t retry_after_ms(const struct http_reply *reply, int64_t now_ms)
     return when < 0 ? 0 : bounded((int64_t)when * 1000 - now_ms);
 }
 
-/* A time to come is told in seconds from now, or since 1970, in seconds or ms. */
+/* A time to come is told in seconds from now, or since 1970, in seconds or ms; the answer is since 1970. */
 static int64_t reset_ms(int64_t number, int64_t now_ms)
 {
     if (number > INT64_C(1000000000000))
-        return bounded(number - now_ms);
+        return now_ms + bounded(number - now_ms);
     if (number > 1000000000)
-        return bounded(number * 1000 - now_ms);
-    return bounded(number > 86400 ? WAIT_MOST_MS : number * 1000);
+        return now_ms + bounded(number * 1000 - now_ms);
+    return now_ms + bounded(number > 86400 ? WAIT_MOST_MS : number * 1000);
 }
 
 /* `"default";r=0;t=30` of the present draft: false where a part is not there. */
@@ -102,20 +102,22 @@ static bool read_parameter(struct slice list, const char *name, int64_t *number)
     return false;
 }
 
-/* How long nothing more may be sent, where the answer says that nothing is left; 0: something is. */
-static int64_t exhausted_ms(const struct http_reply *reply, int64_t now_ms)
+/* How many calls the answer says are left, and until when. */
+static void read_limit(const struct http_reply *reply, int64_t now_ms, struct web_verdict *verdict)
 {
     static const char *const names[][2] = {{"ratelimit-remaining", "ratelimit-reset"},
                                            {"x-ratelimit-remaining", "x-ratelimit-reset"},
                                            {"x-rate-limit-remaining", "x-rate-limit-reset"}};
     int64_t left, reset;
     struct slice list = http_header(reply, "ratelimit");
-    if (read_parameter(list, ";r=", &left) && read_parameter(list, ";t=", &reset))
-        return left == 0 ? reset_ms(reset, now_ms) : 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (read_number(http_header(reply, names[i][0]), &left) && read_number(http_header(reply, names[i][1]), &reset))
-            return left == 0 ? reset_ms(reset, now_ms) : 0;
-    return 0;
+    bool is_said = read_parameter(list, ";r=", &left) && read_parameter(list, ";t=", &reset);
+    for (size_t i = 0; !is_said && i < sizeof names / sizeof names[0]; i++)
+        is_said =
+            read_number(http_header(reply, names[i][0]), &left) && read_number(http_header(reply, names[i][1]), &reset);
+    if (!is_said)
+        return;
+    verdict->calls_left = left;
+    verdict->reset_ms = reset_ms(reset, now_ms);
 }
 
 /* ---- judging ------------------------------------------------------------------------------------------------- */
@@ -156,7 +158,7 @@ static void say(struct web_verdict *verdict, const struct http_reply *reply)
 void web_judge(const struct web_table *table, const struct http_reply *reply, int64_t now_ms,
                struct web_verdict *verdict)
 {
-    *verdict = (struct web_verdict){.kind = WEB_LATER};
+    *verdict = (struct web_verdict){.kind = WEB_LATER, .calls_left = -1};
     if (!reply->status) {
         verdict->kind = reply->sent ? WEB_UNKNOWN : WEB_LATER;
         snprintf(verdict->text, sizeof verdict->text, "%s", reply->failure);
@@ -166,10 +168,12 @@ void web_judge(const struct web_table *table, const struct http_reply *reply, in
     enum web_kind said = table->by_status[status];
     verdict->kind = said != WEB_DEFAULT ? said : kind_of(status);
     verdict->is_our_key = said == WEB_DEFAULT && (status == 401 || status == 403);
-    int64_t wait_ms = retry_after_ms(reply, now_ms), empty_ms = exhausted_ms(reply, now_ms);
+    int64_t wait_ms = retry_after_ms(reply, now_ms);
     bool is_full = status == 429 || status == 503;
     if (verdict->kind == WEB_LATER)
         verdict->wait_ms = wait_ms;
-    verdict->pause_ms = verdict->is_our_key ? WRONG_KEY_PAUSE_MS : is_full && wait_ms ? wait_ms : empty_ms;
+    verdict->pause_ms = verdict->is_our_key ? WRONG_KEY_PAUSE_MS : is_full ? wait_ms : 0;
+    if (!wait_ms) /* it wins over what the limits say */
+        read_limit(reply, now_ms, verdict);
     say(verdict, reply);
 }

@@ -41,10 +41,12 @@ struct web_table {
 
 struct web_verdict {
     enum web_kind kind;
-    int64_t wait_ms;  /* LATER: not before; 0: no wish */
-    int64_t pause_ms; /* the whole connection should be quiet for so long; 0: no */
-    bool is_our_key;  /* 401, 403: it is not the content */
-    char text[400];   /* for a person */
+    int64_t wait_ms;    /* LATER: not before; 0: no wish */
+    int64_t pause_ms;   /* the whole connection should be quiet for so long; 0: no */
+    int64_t calls_left; /* that the far side still allows until `reset_ms` (since 1970); -1: it does not say */
+    int64_t reset_ms;
+    bool is_our_key; /* 401, 403: it is not the content */
+    char text[400];  /* for a person */
 };
 
 bool web_table_read(struct web_table *table, const struct settings *settings, struct err *err);

@@ -49,6 +49,10 @@
 ---@field alias? string
 ---@field username? string   who did it
 ---@field is_own? boolean    our own call did it
+---@field method? string      of a webhook
+---@field path? string        of a webhook
+---@field query? table<string, string>   of a webhook
+---@field ce? table<string, any>         the attributes of a CloudEvent
 ---@field [string] any
 
 --- What a step of the list is: `do` returns nothing, `ask` returns true or false, and why.
@@ -341,6 +345,64 @@ local amqp = {}
 --- Publishes with confirm; a message that no queue takes is held.
 ---@param fields headgate.amqp.Publish
 function amqp.publish(fields) end
+
+--- A connection with `adapter: http`.
+---@class headgate.Http
+local http = {}
+
+---@class headgate.http.Bare
+---@field path string | (string|number)[]   behind the connection's base: "/orders/17", or its parts, which are escaped
+---@field query? table<string, any>         a list as value: its name several times
+---@field headers? table<string, string|number>
+---@field timeout? string                   "3s"
+---@field next? string                      the step that its outcome comes to; the answer is in event.result.data
+
+--- One of `json`, `form` and `text` is the body.
+---@class headgate.http.Request : headgate.http.Bare
+---@field json? any
+---@field form? table<string, any>
+---@field text? string
+---@field content_type? string              of `text`
+---@field idempotency_key? string           in place of the effect's id
+
+--- Whether a repeat is harmless, the connection says: `idempotency: honoured`.
+---@param fields headgate.http.Request
+function http.post(fields) end
+---@param fields headgate.http.Request
+function http.put(fields) end
+---@param fields headgate.http.Request
+function http.patch(fields) end
+---@param fields headgate.http.Bare
+function http.delete(fields) end
+
+---@class headgate.http.Answer
+---@field status integer
+---@field headers table<string, string>     names in small letters
+---@field json? any                         where the answer is JSON
+---@field text? string                      where it is something else
+
+---@class headgate.http.Get
+---@field path string | (string|number)[]
+---@field query? table<string, any>
+---@field headers? table<string, string|number>
+---@field timeout? string
+---@field cache? string                     how old the answer may be: "5m"
+
+---@class headgate.http.Search : headgate.http.Get
+---@field json? any
+---@field form? table<string, any>
+---@field text? string
+---@field content_type? string
+
+--- Looks something up; nil where there is none (404, 410).
+---@param fields headgate.http.Get
+---@return headgate.http.Answer?
+function http.get(fields) end
+
+--- The same by a POST that changes nothing.
+---@param fields headgate.http.Search
+---@return headgate.http.Answer?
+function http.search(fields) end
 
 -- The connections of this repository's flows.  A connection of another name is declared in the same way.
 ---@type headgate.OpsGenie

@@ -123,7 +123,8 @@ TEST(a_cloudevent_in_headers_is_decoded_once_and_keeps_its_body)
     header("ce-subject", "a%2520b");
     assert_int_equal(read_as(WEB_JSON), 0);
     field_is(0, "body", "{\"n\": 1}");
-    assert_string_equal(member(0, "properties", "message_id", NULL), "/charging/b\xC3\xA4" "ckend A 1");
+    assert_string_equal(member(0, "properties", "message_id", NULL), "/charging/b\xC3\xA4"
+                                                                     "ckend A 1");
     assert_string_equal(member(0, "properties", "type", NULL), "com.example.raised");
     assert_string_equal(member(0, "properties", "ce", "subject"), "a%20b");
     assert_true(record_get_integer(buf_slice(&events.records[0]), "time_ms", 0) == INT64_C(1767323045000));

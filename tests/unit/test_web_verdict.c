@@ -75,20 +75,26 @@ TEST(retry_after_is_obeyed_as_seconds_and_as_a_date)
     assert_int_equal(judged(&none, 425, "retry-after: 3\n", "").pause_ms, 0);
 }
 
-TEST(an_exhausted_limit_pauses_the_connection_until_it_is_filled)
+static void limit_is(const char *headers, int64_t left, int64_t from_now_ms)
 {
-    assert_int_equal(judged(&none, 200, "ratelimit: \"default\";r=0;t=30\n", "").pause_ms, 30000);
-    assert_int_equal(judged(&none, 200, "ratelimit: \"default\";r=50;t=30\n", "").pause_ms, 0);
-    assert_int_equal(judged(&none, 200, "ratelimit-remaining: 0\nratelimit-reset: 7\n", "").pause_ms, 7000);
-    assert_int_equal(judged(&none, 200, "ratelimit-remaining: 1\nratelimit-reset: 7\n", "").pause_ms, 0);
-    assert_int_equal(judged(&none, 200, "x-ratelimit-remaining: 0\nx-ratelimit-reset: 1767323055\n", "").pause_ms,
-                     10000);
-    assert_int_equal(judged(&none, 200, "x-ratelimit-remaining: 0\nx-ratelimit-reset: 1767323049500\n", "").pause_ms,
-                     4500);
-    assert_int_equal(judged(&none, 200, "x-ratelimit-remaining: 0\nx-ratelimit-reset: 1767323000\n", "").pause_ms, 0);
-    assert_int_equal(judged(&none, 200, "ratelimit-remaining: none\nratelimit-reset: 7\n", "").pause_ms, 0);
-    assert_int_equal(judged(&none, 200, "ratelimit-remaining: 0\n", "").pause_ms, 0);
-    assert_int_equal(judged(&none, 429, "retry-after: 2\nratelimit: \"default\";r=0;t=30\n", "").pause_ms, 2000);
+    struct web_verdict verdict = judged(&none, 200, headers, "");
+    if (verdict.calls_left != left || (left >= 0 && verdict.reset_ms != NOW + from_now_ms))
+        fail_msg("%s: %d calls for %d ms", headers, (int)verdict.calls_left, (int)(verdict.reset_ms - NOW));
+}
+
+TEST(what_the_far_side_still_allows_is_read_in_all_its_spellings)
+{
+    limit_is("ratelimit: \"default\";r=0;t=30\n", 0, 30000);
+    limit_is("ratelimit: \"default\";r=50;t=30\n", 50, 30000);
+    limit_is("ratelimit-remaining: 0\nratelimit-reset: 7\n", 0, 7000);
+    limit_is("x-ratelimit-remaining: 3\nx-ratelimit-reset: 1767323055\n", 3, 10000);
+    limit_is("x-ratelimit-remaining: 0\nx-ratelimit-reset: 1767323049500\n", 0, 4500);
+    limit_is("x-rate-limit-remaining: 0\nx-rate-limit-reset: 1767323000\n", 0, 0);
+    limit_is("ratelimit-remaining: 0\nratelimit-reset: 99999999\n", 0, 86400000);
+    limit_is("ratelimit-remaining: none\nratelimit-reset: 7\n", -1, 0);
+    limit_is("ratelimit-remaining: 0\n", -1, 0);
+    limit_is("", -1, 0);
+    assert_int_equal(judged(&none, 429, "retry-after: 2\nratelimit: \"default\";r=0;t=30\n", "").calls_left, -1);
 }
 
 static bool table_of(struct web_table *table, const char *key, const char *value, struct err *err)
