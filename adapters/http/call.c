@@ -45,10 +45,15 @@ void web_call_end(struct web_call *call)
     uv_close((uv_handle_t *)&call->timer, on_timer_closed);
 }
 
+/* A delivery is in the outbox still; a question is only here, and ends with its answer. */
 void web_drop_calls(struct web *web)
 {
-    while (web->calls)
+    while (web->calls) {
+        struct question *question = web->calls->question;
         web_call_end(web->calls);
+        if (question)
+            question_later(question, "the connection was closed");
+    }
 }
 
 /* ---- headers ---------------------------------------------------------------------------------------------- */

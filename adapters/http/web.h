@@ -107,7 +107,7 @@ void web_call_end(struct web_call *call);
 void web_call_send(struct web_call *call, long timeout_ms, web_call_done *done);
 /* Tells core what an answer says of the connection itself. */
 void web_call_note(const struct web_call *call, const struct http_reply *reply, const struct web_verdict *verdict);
-void web_drop_calls(struct web *web); /* they get no answer any more */
+void web_drop_calls(struct web *web); /* deliveries get no answer any more, questions get `later` */
 
 /* ---- read.c: {status, headers, json or text}; false: it says that it is JSON, and is not */
 bool web_answer(const struct http_reply *reply, struct buf *out);

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/net/webhooks.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -48,6 +49,22 @@ static void add_log(struct exposition *out)
         exposition_add(out, "", (double)log_count((enum log_level)i), "level", words[i]);
 }
 
+static void add_webhook(void *context, const char *connection, const char *flow, int status, uint64_t count)
+{
+    char code[8];
+    snprintf(code, sizeof code, "%d", status);
+    exposition_add(context, "", (double)count, "source", connection, "flow", flow, "code", code);
+}
+
+static void add_webhooks(struct exposition *out, const struct webhooks *webhooks)
+{
+    if (!webhooks)
+        return;
+    exposition_family(out, "headgate_webhook_requests_total", EXPOSITION_COUNTER,
+                      "Requests of webhooks by how they were answered; 404: no flow has the path.");
+    webhooks_each_count(webhooks, add_webhook, out);
+}
+
 void metrics_of_node(struct exposition *out, struct engine *engine)
 {
     exposition_family(out, "headgate_build_info", EXPOSITION_GAUGE, "The program that runs; always 1.");
@@ -58,6 +75,7 @@ void metrics_of_node(struct exposition *out, struct engine *engine)
     add_store(out, engine);
     add_reload(out, engine_reloaded(engine));
     add_log(out);
+    add_webhooks(out, engine_webhooks(engine));
 }
 
 /* ---- the process: names and meanings as all exporters have them ------------------------------------------------- */

@@ -324,6 +324,11 @@ const struct config *engine_config(const struct engine *engine)
     return engine->config;
 }
 
+struct webhooks *engine_webhooks(struct engine *engine)
+{
+    return engine->webhooks;
+}
+
 struct store *engine_store(struct engine *engine)
 {
     return engine->store;

@@ -31,6 +31,7 @@ void engine_stop(struct engine *engine);
 /* ---- looking ------------------------------------------------------------------------------- */
 
 const struct config *engine_config(const struct engine *engine);
+struct webhooks *engine_webhooks(struct engine *engine); /* NULL: none are listened for */
 struct store *engine_store(struct engine *engine);
 uv_loop_t *engine_loop(struct engine *engine);
 struct held_numbers *engine_held(struct engine *engine);

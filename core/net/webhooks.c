@@ -15,9 +15,20 @@
 #define DAY_S 86400.0
 #define SAY_AGAIN_NS ((int64_t)60 * 1000000000)
 
+static const int statuses[] = {200, 400, 401, 405, 413, 415, 422, 429, 503};
+#define STATUSES (sizeof statuses / sizeof statuses[0])
+
+/* What became of the requests of one source; it outlives its routes, which come and go with releases. */
+struct tally {
+    LIST_ENTRY(tally) link;
+    char *connection, *flow;
+    uint64_t counts[STATUSES];
+};
+
 struct webhook {
     LIST_ENTRY(webhook) link;
     struct webhooks *webhooks;
+    struct tally *tally;
     char *path, *owner;
     const char *methods;
     const struct proof *proof;
@@ -34,6 +45,7 @@ struct webhook {
 struct webhook_call {
     LIST_ENTRY(webhook_call) link;
     struct request *request;
+    struct tally *tally;
     unsigned open;    /* events that are not settled yet */
     bool is_put_back; /* one of them at least */
 };
@@ -43,9 +55,19 @@ struct webhooks {
     char *host;
     LIST_HEAD(routes, webhook) routes;
     LIST_HEAD(calls, webhook_call) calls;
+    LIST_HEAD(tallies, tally) tallies;
+    uint64_t strays; /* requests of no route */
 };
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
+
+static void count(struct tally *tally, int status)
+{
+    size_t i = 0;
+    while (i < STATUSES && statuses[i] != status)
+        i++;
+    tally->counts[i < STATUSES ? i : 1]++; /* what an adapter refuses in its own way is a 400 by another name */
+}
 
 static void reply(struct request *request, int status, const char *text)
 {
@@ -55,6 +77,7 @@ static void reply(struct request *request, int status, const char *text)
 static void end_call(struct webhook_call *call, int status, const char *text)
 {
     struct request *request = call->request;
+    count(call->tally, status);
     LIST_REMOVE(call, link);
     free(call);
     reply(request, status, text);
@@ -64,6 +87,7 @@ static void end_call(struct webhook_call *call, int status, const char *text)
 static void note_refusal(struct webhook *route, int status, const char *why)
 {
     int64_t now_ns = clock_mono_ns();
+    count(route->tally, status);
     route->refused++;
     if (route->said_ns && now_ns - route->said_ns < SAY_AGAIN_NS)
         return;
@@ -228,12 +252,14 @@ static void on_request(struct request *request, void *context)
     struct webhooks *webhooks = context;
     struct webhook *route = find(webhooks, request_path(request));
     if (!route) {
+        webhooks->strays++;
         reply(request, 404, "there is nothing here\n");
     } else if (route->shakes_hands && strcmp(request_method(request), "OPTIONS") == 0) {
         shake_hands(route, request);
     } else if (passes(route, request)) {
         struct webhook_call *call = mem_zero(sizeof *call);
         call->request = request;
+        call->tally = route->tally;
         LIST_INSERT_HEAD(&webhooks->calls, call, link);
         route->arrived(call, route->context);
     }
@@ -269,6 +295,19 @@ static char *path_of(const struct webhook_options *options, const struct webhook
     return NULL;
 }
 
+static struct tally *tally_of(struct webhooks *webhooks, const struct webhook_options *options)
+{
+    struct tally *tally;
+    LIST_FOREACH(tally, &webhooks->tallies, link)
+    if (strcmp(tally->connection, options->connection) == 0 && strcmp(tally->flow, options->flow) == 0)
+        return tally;
+    tally = mem_zero(sizeof *tally);
+    tally->connection = mem_text(options->connection);
+    tally->flow = mem_text(options->flow);
+    LIST_INSERT_HEAD(&webhooks->tallies, tally, link);
+    return tally;
+}
+
 struct webhook *webhook_open(struct webhooks *webhooks, const struct webhook_options *options, struct err *err)
 {
     if (!webhooks) {
@@ -287,6 +326,7 @@ struct webhook *webhook_open(struct webhooks *webhooks, const struct webhook_opt
     buf_addf(&owner, "flow %s, connection %s", options->flow, options->connection);
     struct webhook *route = mem_zero(sizeof *route);
     *route = (struct webhook){.webhooks = webhooks,
+                              .tally = tally_of(webhooks, options),
                               .path = path,
                               .owner = buf_take(&owner),
                               .methods = options->methods,
@@ -336,6 +376,15 @@ struct webhooks *webhooks_open(uv_loop_t *loop, const struct webhooks_options *o
     return webhooks;
 }
 
+void webhooks_each_count(const struct webhooks *webhooks, webhooks_count *each, void *context)
+{
+    const struct tally *tally;
+    LIST_FOREACH(tally, &webhooks->tallies, link)
+    for (size_t i = 0; i < STATUSES; i++)
+        each(context, tally->connection, tally->flow, statuses[i], tally->counts[i]);
+    each(context, "", "", 404, webhooks->strays);
+}
+
 int webhooks_port(const struct webhooks *webhooks)
 {
     return server_port(webhooks->server);
@@ -350,6 +399,12 @@ void webhooks_close(struct webhooks *webhooks)
         LIST_REMOVE(call, link);
         request_cut(call->request);
         free(call);
+    }
+    for (struct tally *tally; (tally = LIST_FIRST(&webhooks->tallies));) {
+        LIST_REMOVE(tally, link);
+        free(tally->connection);
+        free(tally->flow);
+        free(tally);
     }
     free(webhooks->host);
     free(webhooks);

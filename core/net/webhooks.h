@@ -31,6 +31,10 @@ struct webhooks *webhooks_open(uv_loop_t *loop, const struct webhooks_options *o
 /* Calls that are not answered are cut; nobody may answer them any more. */
 void webhooks_close(struct webhooks *webhooks);
 int webhooks_port(const struct webhooks *webhooks);
+/* How requests were answered since the start: for each source that ever had a route, every status that there can be,
+ * and 404 for "" and "". */
+typedef void webhooks_count(void *context, const char *connection, const char *flow, int status, uint64_t count);
+void webhooks_each_count(const struct webhooks *webhooks, webhooks_count *each, void *context);
 
 struct webhook_options {
     const char *connection;    /* whose it is; copied */

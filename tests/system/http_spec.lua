@@ -269,6 +269,11 @@ describe("a webhook", function()
     assert.equal(415, status { headers = { ["Content-Type"] = "text/csv" }, body = "a;b" })
     assert.equal(200, status { body = { id = "O-1" } })
     world:counts("orders", { received = 1, finished = 1 })
+    local metrics = kit.run { "curl", "-sS", "--unix-socket", world.config.data .. "/admin.sock", "http://x/metrics" }
+    for code, count in pairs { ["200"] = 1, ["401"] = 2, ["413"] = 1, ["415"] = 1, ["503"] = 0 } do
+      local line = ('headgate_webhook_requests_total{source="hooks",flow="orders",code="%s"} %d\n'):format(code, count)
+      assert.truthy(metrics:find(line, 1, true), line)
+    end
     world:must("off", "orders", "--why", "not now")
     local code, answer = send(world, { path = "/shop/orders", body = { id = "O-2" } })
     assert.equal(503, code)
@@ -421,5 +426,62 @@ describe("a webhook", function()
     world.config.webhooks = nil
     world:start()
     assert.matches("headgate.yaml needs `webhooks:", world:flow_status("a").source)
+  end)
+end)
+
+describe("TLS", function()
+  after_each(kit.tidy)
+
+  --- A CA, and what it signed for `localhost`: the server's certificate, and ours.
+  local function certificates(world)
+    local folder = world.folder .. "/tls"
+    kit.shell("mkdir %s", folder)
+    kit.shell([[cd %s && {
+      key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+      openssl req -x509 $key -days 2 -subj /CN=ca -keyout ca.key -out ca.pem
+      for name in server ours; do
+        openssl req $key -subj /CN=$name -addext subjectAltName=DNS:localhost -keyout $name.key -out $name.csr
+        openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy \
+          -out $name.pem
+      done
+    } 2>>openssl.log]], folder)
+    return folder
+  end
+
+  --- A server that answers whoever has a certificate of that CA, and nobody else; its port.
+  local function server(folder)
+    process.start("openssl", { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", folder .. "/server.pem",
+      "-key", folder .. "/server.key", "-CAfile", folder .. "/ca.pem", "-Verify", "1", "-verify_return_error", "-www" },
+      { log = folder .. "/server.log" })
+    return kit.wait("the server to listen", 10, function()
+      return (process.read(folder .. "/server.log") or ""):match "ACCEPT 127%.0%.0%.1:(%d+)"
+    end)
+  end
+
+  it("trusts the CA of the connection, and shows our certificate to who wants to see one", function()
+    local world = new_world()
+    local folder = certificates(world)
+    local base = "https://localhost:" .. server(folder)
+    local function connection(more)
+      local all = { adapter = "http", base = base, private = true }
+      for name, file in pairs(more) do all[name] = folder .. "/" .. file end
+      return all
+    end
+    world.config.connections.known = connection { ca = "ca.pem", cert = "ours.pem", cert_key = "ours.key" }
+    world.config.connections.unknown = connection { ca = "ca.pem" }
+    world.config.connections.doubting = connection { cert = "ours.pem", cert_key = "ours.key" }
+    hook_flow(world, "looks", [[return { run = function(event)
+      local answer = _ENV[event.body.who].get { path = "/", timeout = "2s" }
+      partner.put { path = {"seen", event.body.who}, json = answer.status }
+    end }]], { manifest = "uses: [partner, known, unknown, doubting]" })
+    world:start()
+    world:open "looks"
+    for _, who in ipairs { "known", "unknown", "doubting" } do
+      assert.equal(200, (send(world, { path = "/hooks/hooks/looks", body = { id = who, who = who } })))
+    end
+    world:counts("looks", { received = 3, finished = 1, waiting = 2 })
+    world:lane_counts("partner", { delivered = 1 })
+    assert.equal("200", came(world, "/v1/seen/known")[1].body)
+    world:says "certificate of the far side is not trusted"
   end)
 end)

@@ -256,6 +256,34 @@ TEST(the_consent_handshake_names_who_may_send)
     end();
 }
 
+static void add_count(void *context, const char *connection, const char *flow, int status, uint64_t count)
+{
+    if (count)
+        buf_addf(context, "%s/%s %d: %d, ", connection, flow, status, (int)count);
+}
+
+TEST(every_request_is_counted_by_how_it_was_answered)
+{
+    struct buf text = BUF_INIT(1000);
+    begin();
+    struct webhook *opened = route(0);
+    is_refused("POST /nowhere HTTP/1.1", "{}", "HTTP/1.1 404", "");
+    is_refused("POST /hooks/shop/orders HTTP/1.1", "{}", "HTTP/1.1 401", "");
+    struct client client = arrive("{}");
+    webhook_close(opened); /* a release replaces it, and counts on */
+    webhook_expect(calls[0], 0);
+    answers(&client, "HTTP/1.1 200", "ok");
+    opened = route(0);
+    client = arrive("{}");
+    webhook_refuse(calls[1], 418, "a teapot");
+    answers(&client, "HTTP/1.1 418", "a teapot");
+    webhooks_each_count(webhooks, add_count, &text);
+    assert_string_equal(text.data, "shop/orders 200: 1, shop/orders 400: 1, shop/orders 401: 1, / 404: 1, ");
+    buf_clear(&text);
+    webhook_close(opened);
+    end();
+}
+
 TEST(a_path_belongs_to_one_flow)
 {
     struct err err = ERR_INIT;
