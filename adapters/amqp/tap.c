@@ -44,7 +44,10 @@ struct rabbit_tap *rabbit_tap_new(struct source *source, struct err *err)
     const char *exchange = settings_text(settings, "exchange");
     bool is_adopted = settings_text(settings, "queue") != NULL;
     if (is_adopted && !settings_text(settings, "because")) {
-        err_set(err, "`queue` adopts a queue that is not this flow's own; say `because:`, too");
+        err_set(err,
+                "queue %s is not this flow's own: to consume it is to take what its owner's programs would get; say "
+                "`because:`, too, if that is what is meant",
+                settings_text(settings, "queue"));
         return NULL;
     }
     if (is_adopted == (exchange != NULL)) {
@@ -162,6 +165,17 @@ static bool nobody_consumes(struct rabbit_consumer *consumer, struct rabbit_tap 
     return false;
 }
 
+/* The broker tells how many consume, not who: that is its own tool's to say. */
+static bool say_whose(struct rabbit_consumer *consumer, struct rabbit_tap *tap)
+{
+    unsigned others = consumer->worker.session.consumer_count;
+    say(consumer, tap, SOURCE_REFUSED, LOOK_RARELY_MS,
+        "queue %s is somebody else's: it was not declared by this Headgate, and %u consumer%s take%s from it "
+        "(`rabbitmqctl list_consumers` says who); adopt it with `queue:` and `because:` if it is yours",
+        tap->queue, others, others == 1 ? "" : "s", others == 1 ? "s" : "");
+    return false;
+}
+
 static bool queue_is_ours_or_free(struct rabbit_consumer *consumer, struct rabbit_tap *tap)
 {
     struct rabbit_session *session = &consumer->worker.session;
@@ -170,13 +184,8 @@ static bool queue_is_ours_or_free(struct rabbit_consumer *consumer, struct rabbi
         return false;
     if (answer == RABBIT_OK && tap->is_adopted)
         return true;
-    if (answer == RABBIT_OK && !tap->was_declared) {
-        say(consumer, tap, SOURCE_REFUSED, LOOK_RARELY_MS,
-            "queue %s exists but was not declared by this Headgate; adopt it with `queue:` and `because:` if it is "
-            "yours",
-            tap->queue);
-        return false;
-    }
+    if (answer == RABBIT_OK && !tap->was_declared)
+        return say_whose(consumer, tap);
     if (answer == RABBIT_OK)
         return nobody_consumes(consumer, tap);
     consumer->has_scratch = false;
