@@ -89,6 +89,7 @@ static struct call *call_new(struct lane *lane, size_t most)
     struct call *call = mem_zero(sizeof *call + most * sizeof(struct delivery *));
     call->lane = lane;
     lane->calls++;
+    lane->open_calls++;
     return call;
 }
 
@@ -96,6 +97,8 @@ static void call_add(struct call *call, struct work *work)
 {
     call->deliveries[call->count++] = &work->delivery;
     call->open++;
+    call->awaited++;
+    work->is_awaited = true;
     work->call = call;
     call->lane->under_way++;
 }

@@ -20,7 +20,8 @@
 #include "core/lane/lane.h"
 #include "core/lane/rate.h"
 
-#define TEXT_MAX 501 /* bytes of what a far side said, with the zero */
+#define UNSETTLED_MOST 256 /* calls that are answered, but not on disk yet: what a crash may make come again */
+#define TEXT_MAX 501       /* bytes of what a far side said, with the zero */
 
 /* An effect in memory. The adapter sees `delivery`. */
 struct work {
@@ -42,13 +43,15 @@ struct work {
     bool has_attempts;              /* a row in `attempts` is on disk, or on its way there */
     bool is_given;                  /* the adapter has it and owes an answer */
     bool was_given;                 /* it got it, in this call */
+    bool is_awaited;                /* its call waits for its answer, or (not idempotent) until that is on disk */
     char key[];                     /* behind entry.key */
 };
 
 /* One call to the far side: one effect, or a batch of them. */
 struct call {
     struct lane *lane;
-    size_t open; /* works in it whose outcome is not on disk yet */
+    size_t open;    /* works in it whose outcome is not on disk yet */
+    size_t awaited; /* works in it that it waits for; at 0 another call may begin */
     size_t count;
     bool has_failed;               /* a failure of it was noted: it counts once */
     struct delivery *deliveries[]; /* of the works in it */
@@ -92,7 +95,8 @@ struct lane {
     int credit[PRIORITIES]; /* for taking turns by weight */
     uint64_t next_running;  /* number for the next effect that is asked for */
     unsigned under_way;     /* works between take and their settlement */
-    unsigned calls;         /* that they are part of */
+    unsigned calls;         /* that wait for an answer */
+    unsigned open_calls;    /* these, and those that are answered, but not on disk yet */
     unsigned merges;        /* on their way to the disk */
     bool wants_unpark;      /* what was parked may leave: read again */
     bool is_woken;          /* there may be rows to read, or work to begin */
@@ -189,8 +193,9 @@ bool work_is_expired(const struct work *work, int64_t at_ms);
 bool work_is_repeat(const struct work *work);
 void work_repeat(struct work *work);
 void work_leave_outbox(struct work *work, struct change *change);
-void work_settled(struct work *work); /* its outcome is on disk: the key is free */
-void work_release(struct work *work); /* it is not under way any more; stays in the window */
+void work_settled(struct work *work);  /* its outcome is on disk: the key is free */
+void work_answered(struct work *work); /* its call waits for it no more */
+void work_release(struct work *work);  /* it is not under way any more; stays in the window */
 void attempts_put(struct work *work, struct change *change, const char *state, const char *text);
 
 #endif

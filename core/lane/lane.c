@@ -71,7 +71,7 @@ static void lane_work(struct lane *lane)
     if (lane->wants_unpark && !lane->merges)
         lane_read_again(lane);
     bool has_more = fill(lane);
-    while (lane->calls < pace_most_calls(lane)) {
+    while (lane->calls < pace_most_calls(lane) && lane->open_calls < lane->options.concurrency + UNSETTLED_MOST) {
         int64_t until_ms = pace_blocked_until(lane, now_ms);
         if (until_ms) {
             again_ms = until_ms;

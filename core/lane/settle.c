@@ -113,16 +113,30 @@ void attempts_put(struct work *work, struct change *change, const char *state, c
 
 /* ---- in memory ------------------------------------------------------------------------------------ */
 
+/* The far side has answered: the next call need not wait for the disk.  One that is not idempotent waits for it, so
+ * that a crash leaves as few as possible of which nobody knows. */
+void work_answered(struct work *work)
+{
+    if (!work->is_awaited)
+        return;
+    work->is_awaited = false;
+    if (--work->call->awaited)
+        return;
+    work->lane->calls--;
+    work->lane->is_woken = true;
+}
+
 void work_release(struct work *work)
 {
     struct call *call = work->call;
+    work_answered(work);
     work_unload(work);
     work->call = NULL;
     work->lane->under_way--;
     work->lane->is_woken = true;
     if (--call->open)
         return;
-    work->lane->calls--;
+    work->lane->open_calls--;
     free(call);
 }
 

@@ -47,6 +47,8 @@ static struct work *answered(struct delivery *delivery)
         abort();
     }
     work->is_given = false;
+    if (work->delivery.verb->is_idempotent)
+        work_answered(work);
     return work;
 }
 

@@ -215,7 +215,8 @@ static size_t taken[PRIORITIES];
 
 static void count_priority(struct delivery *delivery)
 {
-    taken[key_number(delivery) % PRIORITIES]++;
+    if (taken[0] + taken[1] + taken[2] < 420) /* of each there are as many: later some are used up */
+        taken[key_number(delivery) % PRIORITIES]++;
     delivery_done(delivery, "ok");
 }
 
