@@ -1,6 +1,7 @@
 /* faulty.c - a machine that fails on request: preloaded into a daemon under test (LD_PRELOAD)
  *
- * The file that HEADGATE_FAULTY names is mapped; the test writes into it while the daemon runs (tests/system/faulty.lua):
+ * The file that HEADGATE_FAULTY names is mapped; the test writes into it while the daemon runs
+ * (tests/system/faulty.lua):
  *
  *     commits      counts the write transactions that LMDB committed
  *     kill_before  SIGKILL when this many were committed, before the next one begins to be written; 0: never

@@ -13,7 +13,8 @@ describe("held events in numbers", function()
   --- Half of them fail for one reason, half for another.
   local function world_with_held(many)
     local world = kit.world()
-    world.path = world:flow("orders", { manifest = "uses: [mail]", lua = [[return { run = function(event)
+    world.path = world:flow("orders", { manifest = "uses: [mail]\nlimits: {per_recipient: none}",
+      lua = [[return { run = function(event)
       error(event.body.number % 2 == 0 and "no price" or "no address", 0)
     end }]] })
     world:start()

@@ -200,7 +200,8 @@ end)
 local function lane_of(world, name) return world:ask("lanes", name, "--json") end
 
 local function mailer(world, name, manifest)
-  return world:flow(name, { keys = name, manifest = "uses: [mail]\nevent: {id: body.id, key: body.id}\n" .. manifest,
+  return world:flow(name, { keys = name, manifest = "uses: [mail]\nevent: {id: body.id, key: body.id}\n"
+      .. "limits: {per_recipient: none}\n" .. manifest,
     lua = [[
       local step = {}
       function step.run(event)
