@@ -44,6 +44,7 @@ test: all tools units ## run every test; ends with "N passed, N failed"
 	@BUILD=$(BUILD) tests/run $(T)
 
 bench: all tools $(BENCHES) ## measure, each figure beside its yardstick
+	@scripts/setup nginx-light wrk
 	@BUILD=$(BUILD) tests/bench/run
 
 torture: all tools ## kill it, starve it, cut it off, a hundred times over; prints the table (twenty minutes)

@@ -1,0 +1,2 @@
+--- Take what comes.
+return { run = function() end }
