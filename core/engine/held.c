@@ -78,8 +78,9 @@ static bool retry_effect(struct engine *engine, struct change *change, struct sl
     char *name = text_of(row, "connection");
     struct connection *to = engine_connection(engine, name);
     bool ok = to != NULL || err_set(err, "connection %s is not in %s any more", name, engine->config->path);
-    if (ok)
-        lane_retry(to->lane, change, record_get(row, "item"), (uint64_t)record_get_integer(row, "number", 0));
+    ok = ok
+         && lane_retry_edited(to->lane, change, record_get(row, "item"), (uint64_t)record_get_integer(row, "number", 0),
+                              err);
     free(name);
     return ok;
 }

@@ -63,6 +63,56 @@ void lane_wrote(struct lane *lane, struct slice campaign, struct slice recipient
     ledger_committed(&lane->ledger, campaign, recipient);
 }
 
+/* ---- asked for again, perhaps as edited --------------------------------------------------------- */
+
+/* Under which the recipient of the item is recognised as it is now; empty: it reaches nobody who can be. */
+static bool recognise(const struct lane *lane, struct slice item, struct buf *recipient, struct err *err)
+{
+    const struct verb *verb = lane->connection->adapter->verbs;
+    while (verb && verb->name && !slice_is(record_get(item, "verb"), verb->name))
+        verb++;
+    if (!verb || !verb->name || !verb->recipient_field)
+        return true;
+    struct slice as_written = record_get(record_get(item, "fields"), verb->recipient_field);
+    if (!as_written.size)
+        return err_set(err, "`%s` is empty", verb->recipient_field);
+    return (verb->canonical ? verb->canonical(as_written, recipient, err) : buf_add_slice(recipient, as_written))
+           || err_wrap(err, "`%s`", verb->recipient_field);
+}
+
+static bool retry_to_another(struct lane *lane, struct change *change, struct slice item, uint64_t number,
+                             struct slice recipient, struct err *err)
+{
+    struct slice campaign = record_get(item, "campaign");
+    char moment[CLOCK_TEXT_MAX];
+    int64_t at_ms;
+    if (ledger_find(&lane->ledger, campaign, recipient, &at_ms))
+        return err_set(err, "campaign %.*s wrote to %.*s already (%s)", SLICE_ARG(campaign), SLICE_ARG(recipient),
+                       clock_text(at_ms, moment));
+    struct buf row = BUF_INIT(EFFECT_ROW_MAX + 100);
+    buf_add_slice(&row, item);
+    record_add_text(&row, "recipient", recipient); /* the last of a name counts */
+    /* It stays among the decided until the lane is closed: edits are few. */
+    ledger_take(&lane->ledger, change, campaign, recipient, lane_retry(lane, change, buf_slice(&row), number));
+    buf_clear(&row);
+    return true;
+}
+
+bool lane_retry_edited(struct lane *lane, struct change *change, struct slice item, uint64_t number, struct err *err)
+{
+    struct slice asked = record_get(item, "campaign").size ? record_get(item, "recipient") : SLICE_NONE;
+    struct buf recipient = BUF_INIT(RECIPIENT_MAX);
+    bool ok = !asked.size || recognise(lane, item, &recipient, err);
+    bool is_another =
+        ok && recipient.size && (recipient.size != asked.size || memcmp(recipient.data, asked.data, asked.size) != 0);
+    if (is_another)
+        ok = retry_to_another(lane, change, item, number, buf_slice(&recipient), err);
+    else if (ok)
+        lane_retry(lane, change, item, number);
+    buf_clear(&recipient);
+    return ok;
+}
+
 /* ---- before it is sent -------------------------------------------------------------------------- */
 
 /* As the stored fields say: a person may have edited them since it was asked for.  False: it reaches nobody in

@@ -137,7 +137,7 @@ uint64_t lane_add(struct lane *lane, struct change *change, struct slice row)
     return lane_put_row(lane, change, row, LANE_ASKED);
 }
 
-void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number)
+uint64_t lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number)
 {
     struct buf row = BUF_INIT(EFFECT_ROW_MAX + 100);
     buf_add_slice(&row, item);
@@ -146,6 +146,7 @@ void lane_retry(struct lane *lane, struct change *change, struct slice item, uin
     receipt.number = lane_put_row(lane, change, buf_slice(&row), LANE_RETRIED);
     receipt_put(lane, change, number, &receipt);
     buf_clear(&row);
+    return receipt.number;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------------------ */

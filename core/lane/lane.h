@@ -123,7 +123,10 @@ void lane_look_at_campaigns(struct lane *lane);                       /* the sta
 double lane_feed_rate(const struct lane *lane, const char *campaign); /* recipients a second; 0: it does not go on */
 /* Takes the effect of a held row (its `item`, which had `number`) back into the outbox, with its old id; its age counts
  * from now. */
-void lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number);
+uint64_t lane_retry(struct lane *lane, struct change *change, struct slice item, uint64_t number);
+/* The same for an item that a person may have edited: of a campaign, another recipient than it was asked for is taken
+ * in the ledger with it.  False, and nothing is done: the campaign wrote to that one already, or it is no recipient. */
+bool lane_retry_edited(struct lane *lane, struct change *change, struct slice item, uint64_t number, struct err *err);
 /* Writes down that a person gave the effect of a held row up, and why. */
 void lane_refuse_effect(struct lane *lane, struct change *change, struct slice held_row, const char *text);
 

@@ -141,6 +141,55 @@ TEST(the_place_stays_taken_while_the_effect_is_held_and_a_retry_keeps_its_id)
     flow_close();
 }
 
+/* Takes held 1 back with another recipient, as `headgate held edit` leaves it. */
+static bool retry_to(const char *to)
+{
+    bool is_done, ok;
+    struct change *change = kit_change(&is_done);
+    struct slice row = held_row(1), item = record_get(row, "item");
+    struct buf edited = BUF_INIT(5000), fields = BUF_INIT(1000);
+    struct err err = ERR_INIT;
+    buf_add_slice(&fields, record_get(item, "fields"));
+    record_add_text(&fields, "to", slice_of(to));
+    buf_add_slice(&edited, item);
+    record_add_text(&edited, "fields", buf_slice(&fields));
+    ok = lane_retry_edited(kit.connections[0].lane, change, buf_slice(&edited),
+                           (uint64_t)record_get_integer(row, "number", 0), &err);
+    if (ok)
+        held_remove(change, 1);
+    kit_commit(change, &is_done);
+    lane_wake(kit.connections[0].lane);
+    buf_clear(&edited);
+    buf_clear(&fields);
+    return ok;
+}
+
+TEST(a_held_one_that_is_edited_reaches_nobody_a_second_time_and_its_new_recipient_is_taken)
+{
+    open_flow(answer_never);
+    ask(1, "c", "ada");
+    expect_acks(1);
+    settle();
+    kit.on_deliver = answer_done;
+    ask(2, "c", "bob");
+    expect_acks(2);
+    settle();
+    assert_int_equal(kit.delivery_count, 2);
+    assert_false(retry_to("Bob"));
+    assert_false(retry_to("!x"));
+    settle();
+    assert_int_equal(rows_in(TABLE_HELD), 1);
+    assert_true(retry_to("Eve"));
+    WAIT_UNTIL(kit.delivery_count == 3);
+    settle();
+    ask(3, "c", "eve");
+    expect_acks(3);
+    settle();
+    assert_int_equal(kit.delivery_count, 3);
+    assert_int_equal(counted("c", CAMPAIGN_DUPLICATE), 1);
+    flow_close();
+}
+
 TEST(the_same_recipient_twice_in_one_run_is_asked_for_once)
 {
     flow_open(MANIFEST, FLOW("function step.run(event) for _, to in ipairs { 'ada', 'Ada', 'bob' } do "
