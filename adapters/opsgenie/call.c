@@ -39,8 +39,12 @@ void opsgenie_call_end(struct opsgenie_call *call)
 
 void opsgenie_drop_calls(struct opsgenie *opsgenie)
 {
-    while (opsgenie->calls)
+    while (opsgenie->calls) {
+        struct question *question = opsgenie->calls->question;
         opsgenie_call_end(opsgenie->calls);
+        if (question) /* a delivery is in the outbox still; a question is only here, and ends with its answer */
+            question_later(question, "the connection was closed");
+    }
 }
 
 void opsgenie_call_send(struct opsgenie_call *call, struct opsgenie_request *request, bool is_idempotent,
