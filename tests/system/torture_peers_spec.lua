@@ -100,7 +100,9 @@ describe("a daemon under load", function()
       world:opsgenie_fault { match = { method = "POST" }, cut = "after", times = many }
       world:opsgenie_fault { match = { method = "POST" }, cut = "before", times = many }
       world:opsgenie_fault { match = { method = "POST" }, status = 500, body = "<html>no</html>", times = many }
-      return 4 * many
+      world:opsgenie_fault { match = { method = "POST" }, status = 500, accept = true, body = "<html>no</html>",
+        times = many }
+      return 5 * many
     end)
   end)
 end)
