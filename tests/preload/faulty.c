@@ -6,7 +6,7 @@
  *     commits      counts the write transactions that LMDB committed
  *     kill_before  SIGKILL when this many were committed, before the next one begins to be written; 0: never
  *     kill_after   SIGKILL right after this many were committed, before anybody is told; 0: never
- *     no_space     writes that make LMDB's data file longer say ENOSPC while it is not 0
+ *     no_space     writes of pages to LMDB's data file say ENOSPC while it is not 0
  *     clock_ms     added to the wall clock
  *
  * A read transaction of Headgate's is never committed, so each mdb_txn_commit is one that wrote. */
@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -58,60 +57,52 @@ int mdb_txn_commit(MDB_txn *txn)
     return status;
 }
 
-/* As on a real disk, what the file has already can be written again; only its growth fails. */
-static int is_full(int fd, off_t end)
+/* All pages but LMDB's two first, which it writes last and in place: where these fail too, nothing can be trusted any
+ * more, and the daemon ends. */
+static int is_full(int fd, off_t at)
 {
     char link[64], path[4096];
-    struct stat about;
-    if (!faults->no_space)
+    if (!faults->no_space || at < 2 * sysconf(_SC_PAGESIZE))
         return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, sizeof path);
-    if (size < 8 || memcmp(path + size - 8, "data.mdb", 8) != 0 || fstat(fd, &about) != 0 || end <= about.st_size)
+    if (size < 8 || memcmp(path + size - 8, "data.mdb", 8) != 0)
         return 0;
     errno = ENOSPC;
     return 1;
 }
 
-static off_t size_of(const struct iovec *parts, int count)
-{
-    off_t size = 0;
-    for (int i = 0; i < count; i++)
-        size += (off_t)parts[i].iov_len;
-    return size;
-}
-
 ssize_t pwrite(int fd, const void *from, size_t size, off_t at)
 {
-    return is_full(fd, at + (off_t)size) ? -1 : REAL(pwrite)(fd, from, size, at);
+    return is_full(fd, at) ? -1 : REAL(pwrite)(fd, from, size, at);
 }
 
 ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at)
 {
-    return is_full(fd, at + (off_t)size) ? -1 : REAL(pwrite64)(fd, from, size, at);
+    return is_full(fd, at) ? -1 : REAL(pwrite64)(fd, from, size, at);
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at)
 {
-    return is_full(fd, at + size_of(parts, count)) ? -1 : REAL(pwritev)(fd, parts, count, at);
+    return is_full(fd, at) ? -1 : REAL(pwritev)(fd, parts, count, at);
 }
 
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at)
 {
-    return is_full(fd, at + size_of(parts, count)) ? -1 : REAL(pwritev64)(fd, parts, count, at);
+    return is_full(fd, at) ? -1 : REAL(pwritev64)(fd, parts, count, at);
 }
 
 /* After a seek. */
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     off_t at = faults->no_space ? lseek(fd, 0, SEEK_CUR) : 0;
-    return is_full(fd, at + size_of(parts, count)) ? -1 : REAL(writev)(fd, parts, count);
+    return is_full(fd, at) ? -1 : REAL(writev)(fd, parts, count);
 }
 
 ssize_t write(int fd, const void *from, size_t size)
 {
     off_t at = faults->no_space ? lseek(fd, 0, SEEK_CUR) : 0;
-    return is_full(fd, at + (off_t)size) ? -1 : REAL(write)(fd, from, size);
+    return is_full(fd, at) ? -1 : REAL(write)(fd, from, size);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)

@@ -48,6 +48,7 @@ end
 --- Pours so many reports (220 a second, or `rate`), lets `happen` do its worst, checks, prints the row.  `happen` says
 --- how often it did it.
 function torture.inflict(name, world, many, happen, rate)
+  torture.many = many
   local stream = load.pour(world, many, { rate = rate or 220 })
   local times = happen(stream)
   local found = stream:check(90)
@@ -59,9 +60,13 @@ end
 
 local function received(world) return world:flow_status("alert-operators").received end
 
+--- Until more has come in, or all of it is in: a slow machine may take longer for a fault than for the load.
 function torture.await_progress(world)
   local before = received(world)
-  kit.wait("some progress", 30, function() return received(world) > before end)
+  kit.wait("some progress", 30, function()
+    local now = received(world)
+    return now > before or now >= torture.many
+  end)
 end
 
 return torture

@@ -45,7 +45,7 @@ describe("a daemon under load", function()
   it("whose broker freezes", function()
     local world = torture.world { own_broker = true }
     torture.begin(world)
-    torture.inflict("broker frozen (SIGSTOP) and thawed", world, torture.often(1000, 4000), function()
+    torture.inflict("broker frozen (SIGSTOP) and thawed", world, torture.often(1300, 6000), function()
       local times = torture.often(1, 5)
       for i = 1, times do
         torture.await_progress(world)
@@ -61,7 +61,7 @@ describe("a daemon under load", function()
   it("whose broker raises its memory alarm", function()
     local world = torture.world { own_broker = true }
     torture.begin(world)
-    torture.inflict("memory alarm at the broker", world, torture.often(1000, 4000), function()
+    torture.inflict("memory alarm at the broker", world, torture.often(1500, 6000), function()
       local times = torture.often(1, 5)
       for _ = 1, times do
         torture.await_progress(world)
