@@ -292,9 +292,10 @@ static int put_back(const struct cli_args *args, const struct config *config, co
     if (!restore(&options, &restored, &failure, &err))
         return failure == STORE_IN_USE ? in_use(&err) : cli_fail(74, "%s", err.text);
     if (args->json)
-        return cli_print_json(json_pack("{s:I, s:I, s:s, s:b}", "waiting", (json_int_t)restored.waiting,
-                                        "paused_campaigns", (json_int_t)restored.paused, "aside", restored.aside,
-                                        "resends", args->resend));
+        return cli_print_json(json_pack("{s:I, s:I, s:I, s:s, s:b}", "waiting", (json_int_t)restored.waiting,
+                                        "paused_campaigns", (json_int_t)restored.paused, "tripped_flows",
+                                        (json_int_t)restored.tripped, "aside", restored.aside, "resends",
+                                        args->resend));
     printf("%s takes the place of the store", path);
     if (restored.aside[0])
         printf(", which is in %s now", restored.aside);
@@ -305,6 +306,9 @@ static int put_back(const struct cli_args *args, const struct config *config, co
                    : "; those that cannot be told from a repeat will be held as unknown when the daemon starts");
     if (restored.paused)
         printf("\n%lld campaigns are paused", (long long)restored.paused);
+    if (restored.tripped)
+        printf("\n%lld flows are tripped: what waits in their inbox, or was due, may have run since (headgate reset)",
+               (long long)restored.tripped);
     printf("\nevents that were acknowledged after the backup are not in it\n");
     return 0;
 }

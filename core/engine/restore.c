@@ -2,6 +2,7 @@
 #include "core/engine/restore.h"
 
 #include "core/base/clock.h"
+#include "core/flow/release.h"
 #include "core/store/rest.h"
 
 #include <stdio.h>
@@ -15,6 +16,8 @@ struct marking {
     bool resends;
     int64_t waiting; /* effects */
     int64_t paused;  /* campaigns */
+    int64_t tripped; /* flows */
+    bool runs;       /* of the flow that is looked at: something would, as soon as it may */
     uint64_t last_audit;
 };
 
@@ -56,6 +59,50 @@ static bool pause_campaign(void *context, struct slice key, struct slice value)
     return true;
 }
 
+static bool is_in_inbox(void *context, struct slice key, struct slice value)
+{
+    (void)key, (void)value;
+    ((struct marking *)context)->runs = true;
+    return false;
+}
+
+/* The first timer is the one that is due first. */
+static bool is_due(void *context, struct slice key, struct slice value)
+{
+    struct marking *marking = context;
+    (void)value;
+    size_t prefix = strnlen(key.data, key.size) + 1;
+    marking->runs |=
+        key.size >= prefix + 8 && (int64_t)store_key_number((struct slice){key.data + prefix, 8}) <= clock_now_ms();
+    return false;
+}
+
+/* Events of the inbox and timers that are due may have run since, and would ask for the same again, of which nothing
+ * marks that it was sent: their flow's gate is tripped, so that a person looks first. */
+static bool trip(void *context, struct slice key, struct slice value)
+{
+    struct marking *marking = context;
+    struct store_key prefix = STORE_KEY_INIT;
+    store_key_add_text(&prefix, release_kind_name(RELEASE_FLOW));
+    if (key.size <= prefix.size || memcmp(key.data, prefix.bytes, prefix.size) != 0)
+        return true;
+    struct slice flow = {key.data + prefix.size, key.size - prefix.size}; /* with the zero behind it */
+    marking->runs = false;
+    picture_scan(marking->picture, TABLE_INBOX, flow, is_in_inbox, marking);
+    picture_scan(marking->picture, TABLE_TIMERS, flow, is_due, marking);
+    if (marking->resends || !marking->runs || record_get_integer(value, "tripped_at", 0))
+        return true;
+    struct buf row = BUF_INIT(10000);
+    buf_add_slice(&row, value);
+    record_add_integer(&row, "tripped_at", clock_now_ms());
+    record_add_text(&row, "reason", slice_of(marking->text));
+    record_add_text(&row, "fuse", SLICE_NONE);
+    change_put(marking->change, TABLE_GATES, key, buf_slice(&row));
+    marking->tripped++;
+    buf_clear(&row);
+    return true;
+}
+
 static bool find_last(void *context, struct slice key, struct slice value)
 {
     (void)value;
@@ -89,10 +136,12 @@ static bool tell(struct environment *env, const struct restore_options *options,
     marking.change = change_new(NULL, NULL);
     picture_scan(marking.picture, TABLE_OUTBOX, SLICE_NONE, mark, &marking);
     picture_scan(marking.picture, TABLE_CAMPAIGNS, SLICE_NONE, pause_campaign, &marking);
+    picture_scan(marking.picture, TABLE_GATES, SLICE_NONE, trip, &marking);
     add_audit(&marking, options);
     picture_close(marking.picture);
     restored->waiting = marking.waiting;
     restored->paused = marking.paused;
+    restored->tripped = marking.tripped;
     return environment_write(env, marking.change, err);
 }
 

@@ -2,6 +2,7 @@
 #include "core_kit.h"
 
 #include "core/engine/restore.h"
+#include "core/flow/release.h"
 #include "core/store/backup.h"
 
 static char folder[sizeof kit.folder], backup[200];
@@ -105,6 +106,76 @@ TEST(where_all_is_to_be_sent_again_nothing_is_marked)
     assert_int_equal(restored.paused, 0);
     assert_int_equal(rows_in(TABLE_ATTEMPTS), 1);
     expect_text(row_of(TABLE_CAMPAIGNS, CAMPAIGN("runs")), "state", "running");
+    kit_close();
+}
+
+static struct slice gate_of(const char *flow)
+{
+    static struct store_key key;
+    key = (struct store_key)STORE_KEY_INIT;
+    store_key_add_text(&key, release_kind_name(RELEASE_FLOW));
+    store_key_add_text(&key, flow);
+    return store_key_slice(&key);
+}
+
+static struct slice row_key(const char *flow, int64_t number)
+{
+    static struct store_key key;
+    key = (struct store_key)STORE_KEY_INIT;
+    store_key_add_text(&key, flow);
+    store_key_add_number(&key, (uint64_t)number);
+    return store_key_slice(&key);
+}
+
+/* Flows in whose backup an event waits, a timer is due, a timer is not yet due, and nothing is. */
+static void make_flows(void)
+{
+    static const char *const flows[] = {"waits", "due", "later", "idle"};
+    bool is_done;
+    memcpy(kit.folder, folder, sizeof folder);
+    kit_open();
+    struct change *change = kit_change(&is_done);
+    for (size_t i = 0; i < 4; i++)
+        put(change, TABLE_GATES, gate_of(flows[i]), "gate", "on");
+    put(change, TABLE_INBOX, row_key("waits", 1), "id", "one");
+    put(change, TABLE_TIMERS, row_key("due", clock_now_ms() - 1), "data", "1");
+    put(change, TABLE_TIMERS, row_key("later", clock_now_ms() + 3600000), "data", "1");
+    kit_commit(change, &is_done);
+    struct err err = ERR_INIT;
+    struct backup_view view;
+    snprintf(backup, sizeof backup, "%s/flows.mdb", kit.folder);
+    assert_true(store_backup(kit.store, backup, &err));
+    WAIT_UNTIL((store_backup_look(kit.store, &view), view.state == BACKUP_DONE));
+    kit_close();
+}
+
+static bool is_tripped(const char *flow)
+{
+    struct slice row = row_of(TABLE_GATES, gate_of(flow));
+    expect_text(row, "gate", "on");
+    return record_get_integer(row, "tripped_at", 0) && record_get(row, "reason").size;
+}
+
+TEST(flows_that_would_run_again_what_may_have_run_since_are_tripped)
+{
+    make_backup();
+    make_flows();
+    struct restored restored = put_back(false);
+    assert_int_equal(restored.tripped, 2);
+    assert_true(is_tripped("waits"));
+    assert_true(is_tripped("due"));
+    assert_false(is_tripped("later"));
+    assert_false(is_tripped("idle"));
+    kit_close();
+}
+
+TEST(no_flow_is_tripped_where_all_is_to_be_sent_again)
+{
+    make_backup();
+    make_flows();
+    struct restored restored = put_back(true);
+    assert_int_equal(restored.tripped, 0);
+    assert_false(is_tripped("waits"));
     kit_close();
 }
 
