@@ -31,9 +31,13 @@ bool web_events_have_type(const struct request *request, const char *prefix)
 static bool check_attributes(const json_t *ce, struct err *err)
 {
     static const char *const required[] = {"specversion", "id", "source", "type"};
-    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
-        if (!json_string_length(json_object_get(ce, required[i])))
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
+        const json_t *value = json_object_get(ce, required[i]);
+        if (!json_string_length(value))
             return err_set(err, "the CloudEvent has no %s", required[i]);
+        if (strlen(json_string_value(value)) != json_string_length(value)) /* else two ids could make one name */
+            return err_set(err, "the CloudEvent has a zero character in its %s", required[i]);
+    }
     const char *version = json_string_value(json_object_get(ce, "specversion"));
     return strcmp(version, "1.0") == 0
            || err_set(err, "the CloudEvent is of version %.20s; 1.0 is understood", version);
@@ -42,7 +46,7 @@ static bool check_attributes(const json_t *ce, struct err *err)
 /* Both together name the event; a pair that is longer than an id may be is named by its digest. */
 static void add_name(json_t *properties, const json_t *ce)
 {
-    struct buf pair = BUF_INIT(3 * TEXT_MAX);
+    struct buf pair = BUF_INIT(WEB_BODY_MAX); /* in an envelope no attribute has a limit of its own */
     buf_addf(&pair, "%s %s", json_string_value(json_object_get(ce, "source")),
              json_string_value(json_object_get(ce, "id")));
     if (pair.size > KEY_MAX_BYTES) {

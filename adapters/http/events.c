@@ -4,6 +4,7 @@
 #include "adapters/http/events.h"
 
 #include "core/base/clock.h"
+#include "core/base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,11 +98,26 @@ bool web_percent_decode(struct buf *out, struct slice text, bool is_form)
     return !out->is_over;
 }
 
+/* One more of a form.  False: JSON has no place for it (it is not UTF-8, or its name has a zero in it). */
+static bool add_pair(json_t *pairs, struct slice name, struct slice value)
+{
+    json_t *text = json_stringn(value.data ? value.data : "", value.size);
+    if (!text || memchr(name.data, '\0', name.size) || !utf8_is_valid(name)) {
+        json_decref(text);
+        return false;
+    }
+    json_t *before = json_object_get(pairs, name.data);
+    if (json_is_array(before))
+        return json_array_append_new(before, text) == 0;
+    return json_object_set_new(pairs, name.data, before ? json_pack("[O, o]", before, text) : text) == 0;
+}
+
 /* What is sent as a form becomes a JSON object of texts; a name that comes several times, a list of them. */
-static bool add_form(struct buf *out, struct slice body)
+static bool add_form(struct buf *out, struct slice body, struct err *err)
 {
     json_t *pairs = json_object();
-    for (size_t at = 0; at < body.size;) {
+    bool ok = true;
+    for (size_t at = 0; ok && at < body.size;) {
         const char *end = memchr(body.data + at, '&', body.size - at);
         size_t size = end ? (size_t)(end - body.data) - at : body.size - at;
         const char *equals = memchr(body.data + at, '=', size);
@@ -110,22 +126,15 @@ static bool add_form(struct buf *out, struct slice body)
         web_percent_decode(&name, (struct slice){body.data + at, name_size}, true);
         if (equals)
             web_percent_decode(&value, (struct slice){equals + 1, size - name_size - 1}, true);
-        json_t *text = json_stringn(value.data ? value.data : "", value.size);
-        json_t *before = name.size ? json_object_get(pairs, name.data) : NULL;
-        if (json_is_array(before))
-            json_array_append_new(before, text);
-        else if (before)
-            json_object_set_new(pairs, name.data, json_pack("[o, o]", json_incref(before), text));
-        else if (name.size)
-            json_object_set_new(pairs, name.data, text);
-        else
-            json_decref(text);
+        ok = !name.size || add_pair(pairs, buf_slice(&name), buf_slice(&value))
+             || err_set(err, "the form has a name or a value that is not UTF-8, or a name with a zero byte in it");
         buf_clear(&name);
         buf_clear(&value);
         at += size + 1;
     }
-    char *text = json_dumps(pairs, JSON_COMPACT);
-    bool ok = buf_add_text(out, text);
+    char *text = ok ? json_dumps(pairs, JSON_COMPACT) : NULL;
+    if (ok)
+        buf_add_text(out, text);
     free(text);
     json_decref(pairs);
     return ok;
@@ -177,7 +186,7 @@ static int read_plain(const struct request *request, enum web_format format, con
     bool ok = !request_header(request, "ce-specversion") || web_cloudevent_binary(request, &event, err);
     event.content_type = mem_text(format == WEB_FORM ? "application/json" : type);
     if (ok && format == WEB_FORM)
-        add_form(&event.body, request_body(request));
+        ok = add_form(&event.body, request_body(request), err);
     else
         buf_add_slice(&event.body, request_body(request));
     if (ok)

@@ -111,6 +111,18 @@ TEST(a_form_becomes_an_object_of_texts)
     begin("");
 }
 
+TEST(a_form_that_json_has_no_place_for_is_refused_whole)
+{
+    static const char *const wrong[] = {"a=1&b=%FF", "a=1&%FF=2", "a=1&a=%FF", "a=1&a=2&a=%C3", "a%00b=1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        begin(wrong[i]);
+        header("content-type", "application/x-www-form-urlencoded");
+        assert_int_equal(read_as(WEB_FORM), 400);
+        assert_int_equal(events.count, 0);
+    }
+    begin("");
+}
+
 TEST(a_cloudevent_in_headers_is_decoded_once_and_keeps_its_body)
 {
     begin("{\"n\": 1}");
@@ -213,5 +225,35 @@ TEST(a_name_that_is_longer_than_an_id_may_be_is_named_by_its_digest)
     structured(body, "application/cloudevents+json");
     assert_int_equal(read_as(WEB_JSON), 0);
     assert_int_equal(strlen(member(0, "properties", "message_id", NULL)), 64);
+    begin("");
+}
+
+TEST(two_names_of_any_length_are_two)
+{
+    enum { LONG = 13000 };
+    char *body = mem_zero(2 * LONG), names[2][100];
+    for (int i = 0; i < 2; i++) {
+        snprintf(body, 2 * LONG, "{\"specversion\":\"1.0\",\"source\":\"/\",\"type\":\"t\",\"id\":\"%0*d\"}", LONG, i);
+        structured(body, "application/cloudevents+json");
+        assert_int_equal(read_as(WEB_JSON), 0);
+        snprintf(names[i], sizeof names[i], "%s", member(0, "properties", "message_id", NULL));
+        assert_int_equal(strlen(names[i]), 64);
+    }
+    assert_string_not_equal(names[0], names[1]);
+    free(body);
+    begin("");
+}
+
+TEST(a_cloudevent_with_a_zero_in_its_id_is_refused)
+{
+    structured("{\"specversion\":\"1.0\",\"id\":\"a\\u0000b\",\"source\":\"/\",\"type\":\"t\"}",
+               "application/cloudevents+json");
+    assert_int_equal(read_as(WEB_JSON), 400);
+    begin("{}");
+    header("ce-specversion", "1.0");
+    header("ce-id", "a%00b");
+    header("ce-source", "/");
+    header("ce-type", "t");
+    assert_int_equal(read_as(WEB_JSON), 400);
     begin("");
 }
