@@ -95,7 +95,7 @@ int cli_adapters(int argc, char **argv)
     if (args.count) {
         const struct adapter *adapter = adapter_find(slice_of(args.rest[0]));
         if (!adapter)
-            return cli_fail(1, "there is no adapter %s; `headgate adapters` lists them", args.rest[0]);
+            return cli_fail(64, "there is no adapter %s; `headgate adapters` lists them", args.rest[0]);
         if (args.json)
             return cli_print_json(adapter_json(adapter));
         print_adapter(adapter);

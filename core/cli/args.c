@@ -18,9 +18,8 @@ struct known {
 };
 
 static const struct known known[] = {
-    {'c', true, "config", "FILE",
-     "the configuration (default: HEADGATE_CONFIG, ./headgate.yaml, /etc/headgate/headgate.yaml)"},
-    {'s', false, "socket", "PATH", "the daemon's admin socket (default: as the configuration says)"},
+    {'c', true, "config", "FILE", "the configuration (headgate --help: where else)"},
+    {'s', false, "socket", "PATH", "the daemon's admin socket, if not the configuration's"},
     {'j', false, "json", NULL, "print JSON, for machines"},
     {'w', false, "why", "TEXT", "the reason; it is kept in the audit for ever"},
     {'W', false, "watch", NULL, "deploy a flow or rule when its file is saved; new flows begin with their gate on"},

@@ -26,14 +26,14 @@ static const struct command commands[] = {
     {"trace", cli_trace, "what happened to a key: events, decisions, effects"},
     {"timers", cli_timers, "timers that wait"},
     {"state", cli_state, "what a flow keeps between its runs"},
-    {"held", cli_held, "what needs a person: list, show, retry, discard"},
+    {"held", cli_held, "what needs a person: list, show, edit, retry, discard"},
     {"campaigns", cli_campaigns, "jobs that write to many: progress, pause, resume, cancel"},
     {"suppressed", cli_suppressed, "to whom nothing is sent any more: list, add, remove"},
     {"lanes", cli_lanes, "how each connection is delivered to: state, rates, retries"},
     {"audit", cli_audit, "who changed what, when and why"},
     {"reload", cli_reload, "read headgate.yaml and its secrets again"},
     {"doctor", cli_doctor, "look at every connection and queue"},
-    {"store", cli_store, "the store: sizes and when it is full, verify, backup, compact, restore"},
+    {"store", cli_store, "the store: sizes and growth, verify, backup, compact, restore"},
     {"check", cli_check, "check the configuration, all flows and rules"},
     {"test", cli_test, "run the spec of a flow or rule"},
     {"try", cli_try, "run one event through a flow; delivers nothing"},
@@ -47,9 +47,10 @@ static void print_help(FILE *to)
           "usage: headgate COMMAND [ARGUMENTS]\n\n",
           to);
     for (const struct command *command = commands; command->name; command++)
-        fprintf(to, "  %-10s %s\n", command->name, command->summary);
-    fputs("\nheadgate COMMAND --help says more.  The daemon is found by headgate.yaml: ./headgate.yaml or\n"
-          "/etc/headgate/headgate.yaml, or the file named by -c FILE or HEADGATE_CONFIG.\n",
+        fprintf(to, "  %-11s %s\n", command->name, command->summary);
+    fputs("\nheadgate COMMAND --help says more.  The daemon is found by headgate.yaml: that of\n"
+          "COMMAND -c FILE, else of HEADGATE_CONFIG, else ./headgate.yaml, else\n"
+          "/etc/headgate/headgate.yaml.\n",
           to);
 }
 
@@ -66,6 +67,9 @@ static void start_libraries(void)
 static int unknown_command(const char *name)
 {
     struct nearest nearest = nearest_for(slice_of(name));
+    if (name[0] == '-')
+        return cli_fail(64, "%s stands where a command is expected; options follow the command: headgate COMMAND %s",
+                        name, name);
     for (const struct command *command = commands; command->name; command++)
         nearest_offer(&nearest, slice_of(command->name));
     return cli_fail(64, "there is no command %s%s", name, nearest_text(&nearest, "the commands are"));

@@ -113,6 +113,7 @@ print_table { "figure", "Headgate", "yardstick", "ratio", "goal", "met" }
 print(([[
 
 Medians of %s rounds each. Where nothing else is said the yardstick is the bare forwarder (`tests/bench/forward.c`:
-librabbitmq, no Lua, no disk); Headgate and it take turns at the same broker, which runs on the same machine.  A round of the forwarding figure is %s messages of some 300
-bytes, of 1009 keys.  During all measurements with steady load %d messages were lost, and %d came twice.]])
+librabbitmq, no Lua, no disk); Headgate and it take turns at the same broker, which runs on the same machine.  A round
+of the forwarding figure is %s messages of some 300 bytes, of 1009 keys.  During all measurements with steady load %d
+messages were lost, and %d came twice.]])
   :format(os.getenv "ROUNDS", load, sum "lost.headgate", sum "twice.headgate"))
