@@ -127,6 +127,7 @@ bool connection_open(struct engine *engine, struct connection *connection, const
         return true;
     }
     connection->opening++;
+    connection->verbs = NULL; /* what an earlier opening put there was said by its settings */
     connection->is_open = from->adapter->open(connection, err);
     lane_start(connection->lane);
     return connection->is_open || err_wrap(err, "%s:%d: connection %s", engine->config->path, from->line, from->name);

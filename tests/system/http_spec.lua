@@ -157,6 +157,20 @@ describe("an effect over HTTP", function()
     assert.equal(1, #came(world, "/v1/orders"))
   end)
 
+  it("is unknown, too, once a reload says that the far side does not honour the key any more", function()
+    local world = new_world { idempotency = "honoured" }
+    hook_flow(world, "orders", post)
+    world:start()
+    world:open "orders"
+    world.config.connections.partner.idempotency = "send"
+    world:configure()
+    assert.matches("connection partner: changed", world:must "reload")
+    world:http_fault { cut = "after" }
+    send(world, { path = "/hooks/hooks/orders", body = { id = "O-1" } })
+    assert.equal("unknown", world:await_held(1)[1].verdict)
+    assert.equal(1, #came(world, "/v1/orders"))
+  end)
+
   it("reaches no address of the machine unless its connection says so", function()
     local world = new_world { private = false }
     world:configure()
