@@ -17,6 +17,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/engine/internal.h"
+#include "core/net/webhooks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,6 +258,7 @@ static void close_now(struct engine *engine, struct connection *connection)
     if (connection->is_open)
         connection->adapter->close(connection);
     connection->is_open = connection->is_closing = false;
+    webhooks_give_up(engine->webhooks, connection->name); /* events of an earlier opening are not answered */
     if (config_find(engine->config, slice_of(connection->name)))
         open_now(engine, connection);
     else

@@ -151,6 +151,19 @@ void webhook_put_back(uint64_t token)
     webhook_ack(token);
 }
 
+void webhooks_give_up(struct webhooks *webhooks, const char *connection)
+{
+    struct webhook_call *call = webhooks ? LIST_FIRST(&webhooks->calls) : NULL, *next;
+    for (; call; call = next) {
+        next = LIST_NEXT(call, link);
+        if (strcmp(call->tally->connection, connection) != 0)
+            continue;
+        call->open = 0;
+        call->is_put_back = true;
+        settle(call);
+    }
+}
+
 const struct request *webhook_request(const struct webhook_call *call)
 {
     return call->request;

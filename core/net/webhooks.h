@@ -67,5 +67,7 @@ void webhook_expect(struct webhook_call *call, unsigned events);
 uint64_t webhook_token(const struct webhook_call *call);
 void webhook_ack(uint64_t token);
 void webhook_put_back(uint64_t token);
+/* Nobody will answer the events of this connection any more: what is under way is told to come again. */
+void webhooks_give_up(struct webhooks *webhooks, const char *connection);
 
 #endif

@@ -219,6 +219,20 @@ TEST(a_request_outlives_its_route_and_its_client)
     end();
 }
 
+TEST(requests_of_a_connection_that_answers_no_more_are_told_to_come_again)
+{
+    begin();
+    struct webhook *opened = route(0);
+    struct client client = arrive("{}");
+    webhook_expect(calls[0], 2);
+    webhooks_give_up(webhooks, "another");
+    webhook_ack(webhook_token(calls[0]));
+    webhook_close(opened);
+    webhooks_give_up(webhooks, "shop");
+    answers(&client, "HTTP/1.1 503", "Retry-After: 30");
+    end();
+}
+
 TEST(requests_that_nobody_answered_end_with_the_listener)
 {
     begin();
