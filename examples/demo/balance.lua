@@ -73,7 +73,7 @@ local function count_held_mails(held, of_effect)
   return count
 end
 
---- `refused`: mails that the lane gave up by itself, as their address is suppressed since the relay refused it for good.
+--- `refused`: mails that the lane gave up by itself, as the relay has refused their address for good before.
 local function check_mails(expect, expected, mails, held, refused)
   local of_address, of_effect, doubled = count_mails(mails)
   local count = count_held_mails(held, of_effect)
