@@ -240,5 +240,5 @@ int cli_campaigns(int argc, char **argv)
     bool changes = strcmp(what, "pause") == 0 || strcmp(what, "resume") == 0 || strcmp(what, "cancel") == 0;
     if (changes && args.count == 2)
         return change(&args, what, args.rest[1]);
-    return cli_fail(64, "usage: headgate %s", help.usage);
+    return cli_fail(64, "usage: headgate %s\n(headgate campaigns --help says more)", help.usage);
 }

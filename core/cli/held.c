@@ -12,8 +12,8 @@ static const struct cli_help help = {
         "  held                    lists them; with filters such as --flow or --reason only those\n"
         "  held --group            counts those that look alike\n"
         "  held show N             shows one whole: the reason, the traceback, the event or the effect\n"
-        "  held edit N             changes the event's body in $EDITOR, or fields by --set; the original is kept "
-        "beside it\n"
+        "  held edit N             changes the event's body in $EDITOR, or fields by --set (--why says why); the "
+        "original is kept beside it\n"
         "  held retry WHICH        back to work; an effect keeps its id, so it can never double what arrived\n"
         "  held discard WHICH      gives it up; counted, and kept in the audit with the reason (--why)\n"
         "  held progress, stop     look at, or end, a retry or discard of many\n\n"
@@ -222,5 +222,5 @@ int cli_held(int argc, char **argv)
         return held_progress(&args);
     if (strcmp(what, "stop") == 0 && args.count == 1)
         return held_stop(&args);
-    return cli_fail(64, "usage: headgate %s", help.usage);
+    return cli_fail(64, "usage: headgate %s\n(headgate held --help says more)", help.usage);
 }

@@ -343,5 +343,5 @@ int cli_store(int argc, char **argv)
         return at_rest(&args, NULL);
     if (strcmp(what, "restore") == 0 && path)
         return at_rest(&args, path);
-    return cli_fail(64, "usage: headgate %s", help.usage);
+    return cli_fail(64, "usage: headgate %s\n(headgate store --help says more)", help.usage);
 }

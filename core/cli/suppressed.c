@@ -91,5 +91,5 @@ int cli_suppressed(int argc, char **argv)
         return list(&args);
     if ((strcmp(what, "add") == 0 || strcmp(what, "remove") == 0) && args.count == 2)
         return change(&args, what, args.rest[1]);
-    return cli_fail(64, "usage: headgate %s", help.usage);
+    return cli_fail(64, "usage: headgate %s\n(headgate suppressed --help says more)", help.usage);
 }
