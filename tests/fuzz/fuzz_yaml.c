@@ -1,7 +1,8 @@
 /* fuzz_yaml.c - headgate.yaml and flow.yaml from anybody
  *
- * The first byte says which of the two the rest is.  Whatever it is, it is taken or refused with a sentence that names
- * the file; and no sentence holds the secret that stands in it. */
+ * The first byte says which of the two the rest is.  Whatever it is, it is taken or refused with a sentence that says
+ * where.  (That no sentence holds a secret is for the unit tests: a fuzzer learns the secret from whoever looks for it,
+ * and writes it where none belongs.) */
 #include "fuzz.h"
 
 #include "core/base/log.h"
@@ -10,8 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define SECRET "s3cr3t-k3y-of-the-fuzzer"
 
 static struct config *config; /* against which manifests are checked */
 
@@ -40,10 +39,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-static void check_refusal(const struct err *err)
+static void check_refusal(const struct err *err, const char *file)
 {
-    FUZZ_EXPECT(err->text[0], "it was refused without a word\n");
-    FUZZ_EXPECT(!strstr(err->text, SECRET), "the error holds the secret: %s\n", err->text);
+    FUZZ_EXPECT(strstr(err->text, file), "it was refused without a word about where: %s\n", err->text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -55,13 +53,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] == 'c') {
         struct config *loaded = load(text, size - 1, &err);
         if (!loaded)
-            check_refusal(&err);
+            check_refusal(&err, "/proc/self/fd/");
         config_free(loaded);
         return 0;
     }
     struct manifest *manifest = manifest_parse("flow.yaml", (struct slice){text, size - 1}, config, &err);
     if (!manifest)
-        check_refusal(&err);
+        check_refusal(&err, "flow.yaml");
     else
         manifest_free(manifest);
     return 0;
