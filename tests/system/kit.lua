@@ -369,6 +369,7 @@ end
 function World:alerts() return http("GET", self.opsgenie .. "/sandbox/opsgenie/alerts?limit=200000") end
 function World:opsgenie_summary() return http("GET", self.opsgenie .. "/sandbox/opsgenie/summary") end
 function World:opsgenie_fault(fault) http("POST", self.opsgenie .. "/sandbox/opsgenie/faults", fault) end
+function World:opsgenie_faults() return http("GET", self.opsgenie .. "/sandbox/opsgenie/faults") end
 function World:opsgenie_heals() http("DELETE", self.opsgenie .. "/sandbox/opsgenie/faults") end
 function World:mails(to)
   return http("GET", self.mailbox .. "/sandbox/mailbox/mails?limit=200000" .. (to and "&to=" .. to or ""))

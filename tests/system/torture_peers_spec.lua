@@ -95,14 +95,18 @@ describe("a daemon under load", function()
     local world = torture.world()
     torture.begin(world)
     torture.inflict("OpsGenie late, silent, or 500 after accepting", world, torture.often(700, 3000), function()
-      local many = torture.often(5, 30)
-      world:opsgenie_fault { match = { method = "POST" }, delay_ms = 700, times = many }
-      world:opsgenie_fault { match = { method = "POST" }, cut = "after", times = many }
-      world:opsgenie_fault { match = { method = "POST" }, cut = "before", times = many }
-      world:opsgenie_fault { match = { method = "POST" }, status = 500, body = "<html>no</html>", times = many }
-      world:opsgenie_fault { match = { method = "POST" }, status = 500, accept = true, body = "<html>no</html>",
-        times = many }
-      return 5 * many
+      local rounds, many = torture.often(1, 6), 5   -- more at once, and the breaker rests for minutes between probes
+      for _ = 1, rounds do
+        for _, fault in ipairs {
+          { delay_ms = 700 }, { cut = "after" }, { cut = "before" }, { status = 500, body = "<html>no</html>" },
+          { status = 500, accept = true, body = "<html>no</html>" },
+        } do
+          fault.match, fault.times = { method = "POST" }, many
+          world:opsgenie_fault(fault)
+        end
+        kit.wait("the faults to be used up", 90, function() return #world:opsgenie_faults() == 0 end)
+      end
+      return rounds * 5 * many
     end)
   end)
 end)
