@@ -27,6 +27,7 @@ static bool open_webhooks(struct engine *engine, struct err *err)
                                      err);
     if (!engine->webhooks)
         return err_wrap(err, "%s: webhooks", config->path);
+    webhooks_unsettled(engine->webhooks, true);
     log_info("webhooks: listening on %s, port %d", config->webhooks_host, webhooks_port(engine->webhooks));
     return true;
 }
@@ -99,6 +100,7 @@ void engine_check_ready(struct engine *engine)
         return;
     engine->is_ready = true;
     adjust_flows(engine);
+    webhooks_unsettled(engine->webhooks, false);
     engine->on_ready(engine->context);
 }
 
@@ -303,6 +305,7 @@ void engine_stop(struct engine *engine)
     if (engine->is_stopping)
         return;
     engine->is_stopping = true;
+    webhooks_unsettled(engine->webhooks, true);
     store_backup_stop(engine->store);
     log_info("stopping: sources are silent, what is under way may end");
     watch_stop(engine);

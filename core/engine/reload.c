@@ -228,6 +228,7 @@ static void take_over(struct engine *engine, struct config *fresh)
             continue;
         }
         add_change(engine, "connection %s: %s", is->name, was ? "changed: closed, and opened again" : "new: opened");
+        webhooks_unsettled(engine->webhooks, true);
         if (was && connection->is_open)
             begin_closing(engine, connection);
         else
@@ -325,6 +326,7 @@ static void look(uv_timer_t *timer)
     uv_timer_stop(timer);
     for (size_t i = 0; i < engine->flow_count; i++)
         flow_adjust(engine->flows[i]);
+    webhooks_unsettled(engine->webhooks, false);
     finish(engine);
 }
 

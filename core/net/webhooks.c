@@ -56,7 +56,8 @@ struct webhooks {
     LIST_HEAD(routes, webhook) routes;
     LIST_HEAD(calls, webhook_call) calls;
     LIST_HEAD(tallies, tally) tallies;
-    uint64_t strays; /* requests of no route */
+    uint64_t strays;   /* requests of no route */
+    bool is_unsettled; /* routes may be on their way: what has none yet is told to come again */
 };
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
@@ -264,6 +265,11 @@ static void on_request(struct request *request, void *context)
 {
     struct webhooks *webhooks = context;
     struct webhook *route = find(webhooks, request_path(request));
+    if (!route && webhooks->is_unsettled) {
+        request_reply_header(request, "Retry-After", "5");
+        reply(request, 503, "not now: try again\n");
+        return;
+    }
     if (!route) {
         webhooks->strays++;
         reply(request, 404, "there is nothing here\n");
@@ -387,6 +393,12 @@ struct webhooks *webhooks_open(uv_loop_t *loop, const struct webhooks_options *o
     }
     webhooks->host = mem_text(options->host);
     return webhooks;
+}
+
+void webhooks_unsettled(struct webhooks *webhooks, bool is_unsettled)
+{
+    if (webhooks)
+        webhooks->is_unsettled = is_unsettled;
 }
 
 void webhooks_each_count(const struct webhooks *webhooks, webhooks_count *each, void *context)

@@ -67,6 +67,9 @@ void webhook_expect(struct webhook_call *call, unsigned events);
 uint64_t webhook_token(const struct webhook_call *call);
 void webhook_ack(uint64_t token);
 void webhook_put_back(uint64_t token);
+/* While flows are loaded, or connections opened anew, a path without a route is answered 503 instead of 404: many
+ * senders give up for good on 404. */
+void webhooks_unsettled(struct webhooks *webhooks, bool is_unsettled);
 /* Nobody will answer the events of this connection any more: what is under way is told to come again. */
 void webhooks_give_up(struct webhooks *webhooks, const char *connection);
 

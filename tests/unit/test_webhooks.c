@@ -298,6 +298,16 @@ TEST(every_request_is_counted_by_how_it_was_answered)
     end();
 }
 
+TEST(a_path_without_a_route_is_told_to_come_again_while_routes_may_be_on_their_way)
+{
+    begin();
+    webhooks_unsettled(webhooks, true);
+    is_refused("POST /hooks/shop/orders HTTP/1.1", "{}", "HTTP/1.1 503", "try again");
+    webhooks_unsettled(webhooks, false);
+    is_refused("POST /hooks/shop/orders HTTP/1.1", "{}", "HTTP/1.1 404", "");
+    end();
+}
+
 TEST(a_path_belongs_to_one_flow)
 {
     struct err err = ERR_INIT;
