@@ -82,8 +82,8 @@ describe("a daemon under load", function()
       local times = 0
       for _, phase in ipairs { "greeting", "ehlo", "mail", "rcpt", "data", "body", "dot" } do
         for _, cut in ipairs { "before", "after" } do
-          world:mail_fault { phase = phase, cut = cut, times = torture.often(1, 5) }
-          times = times + torture.often(1, 5)
+          world:mail_fault { phase = phase, cut = cut } -- once: of more, the breaker rests for minutes between probes
+          times = times + 1
         end
       end
       world:mail_fault { phase = "dot", hang = true, times = 1 }
